@@ -1,0 +1,165 @@
+package org.lora4j.demo;
+
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+
+import org.lora4j.LoraConfig;
+import org.lora4j.Scaling;
+import org.lora4j.analysis.ScaleStability;
+import org.lora4j.demo.Adaptation.Method;
+import org.lora4j.demo.Adaptation.Outcome;
+import org.lora4j.device.Device;
+import org.lora4j.init.Scale;
+
+/** The main job: LoRA-GA against LoRA and full fine-tuning on digits, scale stability, and the cost of an adapter. */
+public final class Main {
+    private static final Path FOLDER = Path.of("target", "demo");
+    private static final long SEED = 0;
+    private static final long[][] STABILITY = {
+        {64, 64, 4}, {256, 256, 4}, {256, 256, 32}, {512, 512, 8}, {512, 512, 32}, {512, 128, 16}, {128, 512, 16}, {1024, 256, 16}};
+    private static final int SAMPLES = 1024;
+    private static final int[][] KERNELS = {{512, 4096, 4096, 16}, {2048, 768, 768, 8}, {32, 4096, 4096, 16}};
+    private static final int ROUNDS = 15;
+    private static final int[] SHOWN_STEPS = {10, 30, 60, 120};
+
+    private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+
+    private Main() {}
+
+    /** Runs the demonstration; takes no arguments. */
+    public static void main(String[] args) throws IOException {
+        new Main().run();
+    }
+
+    private void run() throws IOException {
+        Files.createDirectories(FOLDER);
+        try (Device device = Device.open()) {
+            out.println("Device: " + device.description());
+            if (System.getenv("OPENBLAS_CORETYPE") != null) {
+                out.println("Note: OPENBLAS_CORETYPE=" + System.getenv("OPENBLAS_CORETYPE")
+                        + " is set in the environment; it may keep OpenBLAS from this processor's best kernels.");
+            }
+            Map<Method, List<Outcome>> outcomes;
+            List<ScaleStability> stability = new ArrayList<>();
+            List<KernelTiming> kernels = new ArrayList<>();
+            int work = Adaptation.runs() + STABILITY.length + KERNELS.length * ROUNDS;
+            try (ProgressBar bar = new ProgressBarBuilder().setTaskName("lora4j").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)
+                    .setUpdateIntervalMillis(500).build()) {
+                bar.setExtraMessage(" training");
+                outcomes = new Adaptation(device, SEED, bar::step).run();
+                bar.setExtraMessage(" scale stability");
+                for (long[] s : STABILITY) {
+                    LoraConfig config = new LoraConfig((int) s[2], Network.ALPHA, Scaling.RANK_STABILISED);
+                    stability.add(ScaleStability.measure(device, s[0], s[1], config, Scale.stable(), SAMPLES, SEED));
+                    bar.step();
+                }
+                bar.setExtraMessage(" kernels");
+                for (int[] k : KERNELS) {
+                    kernels.add(KernelTiming.measure(device, k[0], k[1], k[2], k[3], ROUNDS, bar::step));
+                }
+            }
+            Map<Method, Outcome> best = new LinkedHashMap<>();
+            outcomes.forEach((method, tried) -> best.put(method, Adaptation.best(tried)));
+            printLearningRates(outcomes);
+            printConvergence(best);
+            printStability(stability);
+            printKernels(kernels);
+
+            Path report = FOLDER.resolve("report.json");
+            new Report(device.description(), device.library(), SEED, Map.of("full", best.get(Method.FULL), "lora", best.get(Method.LORA),
+                    "loraGa", best.get(Method.LORA_GA)), stability, kernels).write(report);
+            Map<String, Outcome> curves = new LinkedHashMap<>();
+            best.forEach((method, outcome) -> curves.put(name(method), outcome));
+            Path picture = FOLDER.resolve("convergence.png");
+            ConvergencePlot.draw(curves, picture);
+            out.println();
+            out.println("Wrote " + report + " and " + picture);
+        }
+    }
+
+    private void printLearningRates(Map<Method, List<Outcome>> outcomes) {
+        out.printf("%nMean log-loss over %d steps and %d seeds, by learning rate (* the best)%n%n", Adaptation.STEPS, Adaptation.SEEDS);
+        out.printf("%-18s", "");
+        for (double rate : Adaptation.LEARNING_RATES) {
+            out.printf("%9.4g ", rate);
+        }
+        out.println();
+        outcomes.forEach((method, tried) -> {
+            Outcome best = Adaptation.best(tried);
+            out.printf("%-18s", name(method));
+            for (Outcome o : tried) {
+                out.printf("%9.4f%s", o.meanLoss(), o == best ? "*" : " ");
+            }
+            boolean edge = best == tried.getFirst() || best == tried.getLast();
+            out.println(edge ? "  the best is at the edge of the range tried: a better one may lie outside" : "");
+        });
+    }
+
+    private void printConvergence(Map<Method, Outcome> best) {
+        out.printf("%nDigits 0–4 adapt to 5–9: log-loss on the training digits, each method at its best learning rate%n%n");
+        out.printf("%-18s%10s", "", "rate");
+        for (int step : SHOWN_STEPS) {
+            out.printf("%10s", "step " + step);
+        }
+        out.printf("%10s%12s%n", "accuracy", "alignment");
+        best.forEach((method, o) -> {
+            out.printf("%-18s%10.4g", name(method), o.learningRate());
+            for (int step : SHOWN_STEPS) {
+                out.printf("%10.4f", o.loss()[step - 1]);
+            }
+            out.printf("%9.1f%%%12.3f%n", 100 * o.accuracy(), o.firstStepAlignment());
+        });
+        double[] lora = best.get(Method.LORA).loss();
+        double[] loraGa = best.get(Method.LORA_GA).loss();
+        out.print("LoRA-GA's loss over LoRA's:");
+        for (int step : SHOWN_STEPS) {
+            out.printf(" %.2f after %d steps%s", loraGa[step - 1] / lora[step - 1], step, step == SHOWN_STEPS[SHOWN_STEPS.length - 1] ? ".\n" : ",");
+        }
+        int ahead = 0; // steps after which LoRA-GA's loss is the lower one
+        int last = 0; // the last of them
+        for (int i = 0; i < lora.length; i++) {
+            if (loraGa[i] < lora[i]) {
+                ahead++;
+                last = i + 1;
+            }
+        }
+        out.printf("LoRA-GA is ahead of LoRA at %d of %d steps, %s.%n", ahead, lora.length,
+                last == lora.length ? "at the last one too" : "LoRA has caught up for good after step " + last);
+    }
+
+    private void printStability(List<ScaleStability> stability) {
+        out.printf("%nScale stability of the LoRA-GA start (α = γ = 16, η = α/√r): second moments, measured and predicted%n%n");
+        out.printf("%6s%6s%6s%12s%12s%14s%12s%n", "m", "n", "r", "E[y²]", "predicted", "E[dx²]", "predicted");
+        for (ScaleStability s : stability) {
+            out.printf("%6d%6d%6d%12.4f%12.4f%14.4f%12.4f%n", s.m(), s.n(), s.r(), s.forward(), s.forwardPredicted(), s.backward(), s.backwardPredicted());
+        }
+    }
+
+    private void printKernels(List<KernelTiming> kernels) {
+        out.printf("%nAn adapter beside the frozen product alone: medians of %d paired rounds, milliseconds%n%n", ROUNDS);
+        out.printf("%6s%6s%6s%4s%12s%10s%9s%12s%10s%22s%n", "b", "m", "n", "r", "X·Wᵀ", "forward", "", "dY·W", "backward", "forward + backward");
+        for (KernelTiming k : kernels) {
+            out.printf("%6d%6d%6d%4d%12.3f%10.3f%+8.1f%%%12.3f%10.3f%+21.1f%%%n", k.b(), k.m(), k.n(), k.r(), k.frozenGemmMs(), k.forwardMs(),
+                    100 * (k.forwardRatio() - 1), k.frozenBackwardMs(), k.backwardMs(), 100 * (k.totalRatio() - 1));
+        }
+    }
+
+    private static String name(Method method) {
+        return switch (method) {
+            case FULL -> "full fine-tuning";
+            case LORA -> "LoRA";
+            case LORA_GA -> "LoRA-GA";
+        };
+    }
+}

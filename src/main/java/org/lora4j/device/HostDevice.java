@@ -1,0 +1,156 @@
+package org.lora4j.device;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+import org.lora4j.bindings.openblas.openblas_h;
+
+/**
+ * The processor and a BLAS library; see {@link BlasLibrary} for which one and how to choose another.
+ *
+ * <p>Memory of this device is ordinary off-heap memory: {@link Matrix#segment()} may be read and written directly, and
+ * {@link #borrow} takes any native segment of the caller.
+ */
+public final class HostDevice extends Device {
+    private final BlasLibrary library;
+    private final Blas blas;
+    private final HostLapack lapack;
+
+    private HostDevice(BlasLibrary library) {
+        this.library = library;
+        this.blas = library.blas();
+        this.lapack = new HostLapack(blas, this);
+    }
+
+    /**
+     * Opens the host with the library that {@code -Dlora4j.blas} names, OpenBLAS by default.
+     *
+     * @throws UnsatisfiedLinkError listing everything that was tried and the loader's own words
+     */
+    public static HostDevice open() {
+        return new HostDevice(BlasLibrary.load());
+    }
+
+    @Override
+    public String description() {
+        int threads = blas.threads();
+        return "host, " + library() + (threads > 0 ? ", " + threads + (threads == 1 ? " thread" : " threads") : "");
+    }
+
+    @Override
+    public String library() {
+        return blas.name();
+    }
+
+    /** Where the library was loaded from. */
+    public String libraryOrigin() {
+        return library.origin();
+    }
+
+    @Override
+    long maxDimension() {
+        return Integer.MAX_VALUE;
+    }
+
+    @Override
+    MemorySegment allocateBytes(Arena arena, long bytes) {
+        return arena.allocate(bytes, 64);
+    }
+
+    @Override
+    void checkBorrowable(MemorySegment memory, DataType type) {
+        if (!memory.isNative() || memory.address() % type.bytes() != 0) {
+            throw new IllegalArgumentException("the host device can borrow off-heap memory aligned to " + type.bytes() + " bytes; this is "
+                    + (memory.isNative() ? "at address " + Long.toHexString(memory.address()) : "on the heap"));
+        }
+    }
+
+    @Override
+    void doCopyIn(MemorySegment source, long leadingDimension, Matrix target) {
+        HostElements.copy(source, leadingDimension, target.segment(), target.leadingDimension(), target);
+    }
+
+    @Override
+    void doCopyOut(Matrix source, MemorySegment target, long leadingDimension) {
+        HostElements.copy(source.segment(), source.leadingDimension(), target, leadingDimension, source);
+    }
+
+    @Override
+    void doCopy(Matrix source, Matrix target) {
+        HostElements.copy(source.segment(), source.leadingDimension(), target.segment(), target.leadingDimension(), source);
+    }
+
+    @Override
+    void doFill(Matrix a, double value) {
+        HostElements.fill(a, value);
+    }
+
+    @Override
+    void doScale(double alpha, Matrix a) {
+        HostElements.scale(alpha, a);
+    }
+
+    @Override
+    double doDot(Matrix a, Matrix b) {
+        return HostElements.dot(a, b);
+    }
+
+    @Override
+    double doLargest(Matrix a) {
+        return HostElements.largest(a);
+    }
+
+    @Override
+    void doGemm(long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c) {
+        if (m > 0 && n > 0) {
+            blas.gemm(a.type(), transpose(opA), transpose(opB), (int) m, (int) n, (int) k, alpha, a.segment(), (int) a.leadingDimension(),
+                    b.segment(), (int) b.leadingDimension(), beta, c.segment(), (int) c.leadingDimension());
+        }
+    }
+
+    @Override
+    void doSvd(Matrix a, Matrix u, Matrix s, Matrix vt) {
+        if (s.cols() > 0) {
+            lapack.svd(a, u, s, vt);
+        }
+    }
+
+    @Override
+    void doQr(Matrix a, Matrix r) {
+        if (a.cols() > 0) {
+            lapack.qr(a, r);
+        }
+    }
+
+    @Override
+    void doCholesky(Matrix a) {
+        if (a.rows() > 0) {
+            lapack.cholesky(a);
+        }
+    }
+
+    @Override
+    void doTriangularSolve(Side side, Triangle triangle, Op op, double alpha, Matrix t, Matrix b) {
+        if (b.rows() > 0 && b.cols() > 0) {
+            blas.trsm(b.type(), side == Side.LEFT ? openblas_h.CblasLeft() : openblas_h.CblasRight(),
+                    triangle == Triangle.LOWER ? openblas_h.CblasLower() : openblas_h.CblasUpper(), transpose(op),
+                    (int) b.rows(), (int) b.cols(), alpha, t.segment(), (int) t.leadingDimension(), b.segment(), (int) b.leadingDimension());
+        }
+    }
+
+    @Override
+    void doSymmetricEigen(Matrix a, Matrix w) {
+        if (a.rows() > 0) {
+            lapack.symmetricEigen(a, w);
+        }
+    }
+
+    @Override
+    void doClose() {
+        // The library stays loaded: other devices use it.
+    }
+
+    private static int transpose(Op op) {
+        return op == Op.NONE ? openblas_h.CblasNoTrans() : openblas_h.CblasTrans();
+    }
+}

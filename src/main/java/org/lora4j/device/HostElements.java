@@ -1,0 +1,119 @@
+package org.lora4j.device;
+
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+import java.lang.foreign.MemorySegment;
+
+/** The element-wise passes and reductions of the host device. A matrix without gaps between its rows is one long row. */
+final class HostElements {
+    private HostElements() {}
+
+    /** Copies the rows×cols elements of {@code shape} between memories with their own leading dimensions. */
+    static void copy(MemorySegment source, long sourceLd, MemorySegment target, long targetLd, Matrix shape) {
+        int size = shape.type().bytes();
+        long rows = shape.rows();
+        long cols = shape.cols();
+        if (cols == 0) {
+            return;
+        }
+        if (sourceLd == cols && targetLd == cols) {
+            cols *= rows;
+            rows = Math.min(rows, 1);
+        }
+        for (long i = 0; i < rows; i++) {
+            MemorySegment.copy(source, i * sourceLd * size, target, i * targetLd * size, cols * size);
+        }
+    }
+
+    static void fill(Matrix a, double value) {
+        MemorySegment s = a.segment();
+        for (long i = 0; i < lines(a); i++) {
+            long from = i * a.leadingDimension();
+            long to = from + lineLength(a);
+            switch (a.type()) {
+                case FLOAT32 -> {
+                    for (long j = from; j < to; j++) {
+                        s.setAtIndex(JAVA_FLOAT_UNALIGNED, j, (float) value);
+                    }
+                }
+                case FLOAT64 -> {
+                    for (long j = from; j < to; j++) {
+                        s.setAtIndex(JAVA_DOUBLE_UNALIGNED, j, value);
+                    }
+                }
+            }
+        }
+    }
+
+    static void scale(double alpha, Matrix a) {
+        MemorySegment s = a.segment();
+        for (long i = 0; i < lines(a); i++) {
+            long from = i * a.leadingDimension();
+            long to = from + lineLength(a);
+            switch (a.type()) {
+                case FLOAT32 -> {
+                    for (long j = from; j < to; j++) {
+                        s.setAtIndex(JAVA_FLOAT_UNALIGNED, j, (float) (alpha * s.getAtIndex(JAVA_FLOAT_UNALIGNED, j)));
+                    }
+                }
+                case FLOAT64 -> {
+                    for (long j = from; j < to; j++) {
+                        s.setAtIndex(JAVA_DOUBLE_UNALIGNED, j, alpha * s.getAtIndex(JAVA_DOUBLE_UNALIGNED, j));
+                    }
+                }
+            }
+        }
+    }
+
+    static double dot(Matrix a, Matrix b) {
+        MemorySegment x = a.segment();
+        MemorySegment y = b.segment();
+        double sum = 0;
+        for (long i = 0; i < a.rows(); i++) {
+            long p = i * a.leadingDimension();
+            long q = i * b.leadingDimension();
+            double row = 0; // summed by rows, so that rounding grows with rows + cols and not with their product
+            switch (a.type()) {
+                case FLOAT32 -> {
+                    for (long j = 0; j < a.cols(); j++) {
+                        row += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j);
+                    }
+                }
+                case FLOAT64 -> {
+                    for (long j = 0; j < a.cols(); j++) {
+                        row += x.getAtIndex(JAVA_DOUBLE_UNALIGNED, p + j) * y.getAtIndex(JAVA_DOUBLE_UNALIGNED, q + j);
+                    }
+                }
+            }
+            sum += row;
+        }
+        return sum;
+    }
+
+    static double largest(Matrix a) {
+        MemorySegment s = a.segment();
+        double largest = 0;
+        for (long i = 0; i < lines(a); i++) {
+            long from = i * a.leadingDimension();
+            for (long j = from; j < from + lineLength(a); j++) {
+                double x = a.type().get(s, j);
+                if (Double.isNaN(x)) {
+                    return x;
+                }
+                if (Math.abs(x) > Math.abs(largest)) {
+                    largest = x;
+                }
+            }
+        }
+        return largest;
+    }
+
+    private static long lines(Matrix a) {
+        return a.leadingDimension() == a.cols() ? Math.min(a.rows(), 1) : a.rows();
+    }
+
+    private static long lineLength(Matrix a) {
+        return a.leadingDimension() == a.cols() ? a.rows() * a.cols() : a.cols();
+    }
+}

@@ -1,0 +1,229 @@
+package org.lora4j.device;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+
+import org.lora4j.bindings.openblas.openblas_h;
+
+/**
+ * The factorisations of the host device by LAPACK.
+ *
+ * <p>A row-major m×n matrix is handed over as the column-major n×m one that it is, and the factorisation is chosen so
+ * that the answer needs no transposition either: Aᵀ = V·S·Uᵀ for the SVD, Aᵀ = Rᵀ·Qᵀ (an LQ factorisation) for QR.
+ */
+final class HostLapack {
+    /** One LAPACK driver of the economy SVD of a column-major m×n matrix, which it destroys. */
+    interface SvdDriver {
+        /** {@code lwork} of −1 asks for the workspace, which is left in {@code work[0]}. */
+        int run(Blas blas, DataType type, int m, int n, MemorySegment a, int lda, MemorySegment s, MemorySegment u, int ldu,
+                MemorySegment vt, int ldvt, MemorySegment work, int lwork, MemorySegment iwork);
+    }
+
+    /** A driver with its name. */
+    record Rung(String name, SvdDriver driver) {}
+
+    /** Divide and conquer first; QR iteration, slower and with fewer ways to fail, where that gives no good answer. */
+    static final List<Rung> LADDER = List.of(
+            new Rung("gesdd", Blas::gesdd),
+            new Rung("gesvd", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) ->
+                    blas.gesvd(type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork)));
+
+    private final Blas blas;
+    private final Device device;
+    private final List<Rung> ladder;
+
+    HostLapack(Blas blas, Device device) {
+        this(blas, device, LADDER);
+    }
+
+    HostLapack(Blas blas, Device device, List<Rung> ladder) {
+        this.blas = blas;
+        this.device = device;
+        this.ladder = ladder;
+    }
+
+    /** A = U·diag(s)·Vᵀ by the first driver of the ladder whose answer passes {@link #defect}. */
+    void svd(Matrix a, Matrix u, Matrix s, Matrix vt) {
+        DataType type = a.type();
+        int m = (int) a.rows();
+        int n = (int) a.cols();
+        int k = Math.min(m, n);
+        StringBuilder failures = new StringBuilder();
+        int info = 0;
+        try (Scratch scratch = new Scratch(type)) {
+            MemorySegment copy = scratch.elements((long) m * n);
+            MemorySegment iwork = scratch.ints(8L * k);
+            MemorySegment size = scratch.elements(1);
+            for (Rung rung : ladder) {
+                HostElements.copy(a.segment(), a.leadingDimension(), copy, n, a);
+                int ldu = (int) vt.leadingDimension();
+                int ldvt = (int) u.leadingDimension();
+                info = rung.driver.run(blas, type, n, m, copy, n, s.segment(), vt.segment(), ldu, u.segment(), ldvt, size, -1, iwork);
+                if (info == 0) {
+                    int lwork = Blas.workspace(type, size);
+                    info = rung.driver.run(blas, type, n, m, copy, n, s.segment(), vt.segment(), ldu, u.segment(), ldvt,
+                            scratch.elements(lwork), lwork, iwork);
+                }
+                String failure = info == 0 ? defect(a, u, s, vt, copy, scratch)
+                        : info < 0 ? "argument " + -info + " is wrong" : "not converged, info " + info;
+                if (failure == null) {
+                    return;
+                }
+                failures.append(failures.isEmpty() ? "" : "; ").append(rung.name).append(": ").append(failure);
+            }
+        }
+        throw new NativeException("SVD of a matrix of " + a.shape() + " " + type, info, failures.toString());
+    }
+
+    /**
+     * What is wrong with a decomposition, or null. It is good when ‖A − U·S·Vᵀ‖ ≤ t·‖A‖ (Frobenius) and no element of
+     * UᵀU − I or VᵀV − I exceeds t, where t = (max(m, n) + 10)·ε; LAPACK's own tests allow 30 times as much.
+     */
+    private String defect(Matrix a, Matrix u, Matrix s, Matrix vt, MemorySegment residual, Scratch scratch) {
+        DataType type = a.type();
+        int m = (int) a.rows();
+        int n = (int) a.cols();
+        int k = (int) s.cols();
+        double tolerance = (Math.max(m, n) + 10) * 2 * type.unitRoundoff();
+        int none = openblas_h.CblasNoTrans();
+        int transpose = openblas_h.CblasTrans();
+
+        MemorySegment us = scratch.elements((long) m * k);
+        for (long i = 0; i < m; i++) {
+            for (long j = 0; j < k; j++) {
+                type.set(us, i * k + j, type.get(u.segment(), i * u.leadingDimension() + j) * type.get(s.segment(), j));
+            }
+        }
+        HostElements.copy(a.segment(), a.leadingDimension(), residual, n, a);
+        blas.gemm(type, none, none, m, n, k, -1, us, k, vt.segment(), (int) vt.leadingDimension(), 1, residual, n);
+        double norm2 = 0;
+        double residual2 = 0;
+        for (long i = 0; i < m; i++) {
+            for (long j = 0; j < n; j++) {
+                double x = type.get(a.segment(), i * a.leadingDimension() + j);
+                double r = type.get(residual, i * n + j);
+                norm2 += x * x;
+                residual2 += r * r;
+            }
+        }
+        if (!(residual2 <= tolerance * tolerance * norm2)) {
+            return "relative residual " + Math.sqrt(residual2 / norm2) + " exceeds " + tolerance;
+        }
+        MemorySegment gram = scratch.elements((long) k * k);
+        blas.gemm(type, transpose, none, k, k, m, 1, u.segment(), (int) u.leadingDimension(), u.segment(), (int) u.leadingDimension(), 0, gram, k);
+        double uDefect = distanceFromIdentity(type, gram, k);
+        blas.gemm(type, none, transpose, k, k, n, 1, vt.segment(), (int) vt.leadingDimension(), vt.segment(), (int) vt.leadingDimension(), 0, gram, k);
+        double vDefect = distanceFromIdentity(type, gram, k);
+        return uDefect <= tolerance && vDefect <= tolerance ? null
+                : "U is " + uDefect + " and V " + vDefect + " from orthonormal; at most " + tolerance + " is right";
+    }
+
+    private static double distanceFromIdentity(DataType type, MemorySegment gram, long k) {
+        double distance = 0;
+        for (long i = 0; i < k * k; i++) {
+            double d = Math.abs(type.get(gram, i) - (i % (k + 1) == 0 ? 1 : 0));
+            distance = d <= distance ? distance : d; // keeps a NaN
+        }
+        return distance;
+    }
+
+    void qr(Matrix a, Matrix r) {
+        DataType type = a.type();
+        int m = (int) a.rows();
+        int n = (int) a.cols();
+        int lda = (int) a.leadingDimension();
+        MemorySegment q = a.segment();
+        try (Scratch scratch = new Scratch(type)) {
+            MemorySegment tau = scratch.elements(n);
+            MemorySegment size = scratch.elements(1);
+            check("gelqf", a, blas.gelqf(type, n, m, q, lda, tau, size, -1));
+            int lwork = Blas.workspace(type, size);
+            check("gelqf", a, blas.gelqf(type, n, m, q, lda, tau, scratch.elements(lwork), lwork));
+            for (long i = 0; i < n; i++) {
+                for (long j = 0; j < n; j++) {
+                    type.set(r.segment(), i * r.leadingDimension() + j, j < i ? 0 : type.get(q, i * lda + j));
+                }
+            }
+            check("orglq", a, blas.orglq(type, n, m, q, lda, tau, size, -1));
+            lwork = Blas.workspace(type, size);
+            check("orglq", a, blas.orglq(type, n, m, q, lda, tau, scratch.elements(lwork), lwork));
+        }
+        for (long i = 0; i < n; i++) {
+            if (type.get(r.segment(), i * r.leadingDimension() + i) < 0) {
+                HostElements.scale(-1, r.rows(i, i + 1));
+                HostElements.scale(-1, a.columns(i, i + 1));
+            }
+        }
+    }
+
+    void cholesky(Matrix a) {
+        int n = (int) a.rows();
+        int info = blas.potrf(a.type(), n, a.segment(), (int) a.leadingDimension());
+        if (info > 0) {
+            throw new NativeException("potrf(n=" + n + ")", info, "the leading minor of order " + info + " is not positive definite");
+        }
+        check("potrf", a, info);
+        for (long i = 0; i < n - 1; i++) {
+            HostElements.fill(a.view(i, i + 1, i + 1, n), 0);
+        }
+    }
+
+    void symmetricEigen(Matrix a, Matrix w) {
+        DataType type = a.type();
+        int n = (int) a.rows();
+        int lda = (int) a.leadingDimension();
+        try (Scratch scratch = new Scratch(type)) {
+            MemorySegment size = scratch.elements(1);
+            MemorySegment intSize = scratch.ints(1);
+            check("syevd", a, blas.syevd(type, n, a.segment(), lda, w.segment(), size, -1, intSize, -1));
+            int lwork = Blas.workspace(type, size);
+            int liwork = intSize.get(ValueLayout.JAVA_INT, 0);
+            check("syevd", a, blas.syevd(type, n, a.segment(), lda, w.segment(), scratch.elements(lwork), lwork, scratch.ints(liwork), liwork));
+        }
+    }
+
+    private static void check(String function, Matrix a, int info) {
+        if (info != 0) {
+            throw new NativeException(function + " of a matrix of " + a.shape() + " " + a.type(), info,
+                    info < 0 ? "argument " + -info + " is wrong" : "not converged");
+        }
+    }
+
+    /** Memory for the length of one factorisation, counted by the device. */
+    private final class Scratch implements AutoCloseable {
+        private final Arena arena = Arena.ofConfined();
+        private final DataType type;
+        private long bytes;
+
+        Scratch(DataType type) {
+            this.type = type;
+        }
+
+        MemorySegment elements(long count) {
+            return allocate(count * type.bytes());
+        }
+
+        MemorySegment ints(long count) {
+            return allocate(count * Integer.BYTES);
+        }
+
+        private MemorySegment allocate(long size) {
+            try {
+                MemorySegment segment = arena.allocate(size, 64);
+                device.countWorkspace(size);
+                bytes += size;
+                return segment;
+            } catch (OutOfMemoryError e) {
+                throw new OutOfDeviceMemoryException(size, bytes, e.getMessage());
+            }
+        }
+
+        @Override
+        public void close() {
+            arena.close();
+            device.freeWorkspace(bytes);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+package org.lora4j.device;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A row-major matrix in the memory of a {@link Device}, or a rectangle of one.
+ *
+ * <p>Element (i, j) stands at {@code i * leadingDimension + j}. Views share the memory of the matrix they were taken
+ * from; nothing is copied. Closing a matrix frees its memory and ends its views; closing a view does nothing. After
+ * that, and after the device was closed, every use throws {@link IllegalStateException}.
+ */
+public final class Matrix implements AutoCloseable {
+    private final Device device;
+    private final Matrix root;
+    private final Arena arena; // null for views and for borrowed memory
+    private final DataType type;
+    private final long rows;
+    private final long cols;
+    private final long leadingDimension;
+    private final long firstRow; // of this rectangle within the root
+    private final long firstCol;
+    private final MemorySegment segment; // from element (0, 0) to the end of the last row
+    private boolean closed; // of the root
+
+    /** A matrix that owns {@code arena}, or borrows its memory where {@code arena} is null. */
+    Matrix(Device device, Arena arena, MemorySegment segment, DataType type, long rows, long cols, long leadingDimension) {
+        this.device = device;
+        this.root = this;
+        this.arena = arena;
+        this.type = type;
+        this.rows = rows;
+        this.cols = cols;
+        this.leadingDimension = leadingDimension;
+        this.firstRow = 0;
+        this.firstCol = 0;
+        this.segment = segment;
+    }
+
+    private Matrix(Matrix of, long fromRow, long toRow, long fromCol, long toCol) {
+        this.device = of.device;
+        this.root = of.root;
+        this.arena = null;
+        this.type = of.type;
+        this.rows = toRow - fromRow;
+        this.cols = toCol - fromCol;
+        this.leadingDimension = of.leadingDimension;
+        this.firstRow = of.firstRow + fromRow;
+        this.firstCol = of.firstCol + fromCol;
+        long bytes = span(rows, cols, leadingDimension) * type.bytes();
+        this.segment = bytes == 0
+                ? of.segment.asSlice(0, 0)
+                : of.segment.asSlice((fromRow * leadingDimension + fromCol) * type.bytes(), bytes);
+    }
+
+    /** Elements from the first to the end of the last row. Throws where the count does not fit into a long. */
+    static long span(long rows, long cols, long leadingDimension) {
+        return rows == 0 || cols == 0 ? 0 : Math.addExact(Math.multiplyExact(rows - 1, leadingDimension), cols);
+    }
+
+    /** The device whose memory this is. */
+    public Device device() {
+        return device;
+    }
+
+    /** How the elements are stored. */
+    public DataType type() {
+        return type;
+    }
+
+    /** The number of rows. */
+    public long rows() {
+        return rows;
+    }
+
+    /** The number of columns. */
+    public long cols() {
+        return cols;
+    }
+
+    /** The distance from one row to the next, in elements. */
+    public long leadingDimension() {
+        return leadingDimension;
+    }
+
+    /**
+     * The memory from element (0, 0) to the end of the last row. On the host device it may be read and written
+     * directly by the owner thread, until the matrix is closed.
+     *
+     * @throws IllegalStateException after close
+     */
+    public MemorySegment segment() {
+        checkOpen();
+        return segment;
+    }
+
+    /** The rows {@code from} (included) to {@code to} (excluded), sharing this matrix's memory. */
+    public Matrix rows(long from, long to) {
+        return view(from, to, 0, cols);
+    }
+
+    /** The columns {@code from} (included) to {@code to} (excluded), sharing this matrix's memory. */
+    public Matrix columns(long from, long to) {
+        return view(0, rows, from, to);
+    }
+
+    /**
+     * The rectangle of rows {@code fromRow} to {@code toRow} and columns {@code fromCol} to {@code toCol} (ends
+     * excluded), sharing this matrix's memory.
+     *
+     * @throws IndexOutOfBoundsException where the rectangle leaves the matrix
+     * @throws IllegalStateException after close
+     */
+    public Matrix view(long fromRow, long toRow, long fromCol, long toCol) {
+        checkOpen();
+        if (fromRow < 0 || toRow < fromRow || toRow > rows || fromCol < 0 || toCol < fromCol || toCol > cols) {
+            throw new IndexOutOfBoundsException("rows " + fromRow + " to " + toRow + ", columns " + fromCol + " to " + toCol
+                    + " of a matrix of " + shape());
+        }
+        return new Matrix(this, fromRow, toRow, fromCol, toCol);
+    }
+
+    /** Copies {@code values} (row after row, exactly rows·cols of them, rounded to this type) to the device. */
+    public void write(double... values) {
+        if (values.length != rows * cols) {
+            throw new IllegalArgumentException(values.length + " values for a matrix of " + shape());
+        }
+        MemorySegment host = MemorySegment.ofArray(new byte[Math.toIntExact(rows * cols * type.bytes())]);
+        for (int i = 0; i < values.length; i++) {
+            type.set(host, i, values[i]);
+        }
+        device.copyIn(host, cols, this);
+    }
+
+    /** Copies the elements from the device, row after row, as an array of rows·cols values. */
+    public double[] read() {
+        double[] values = new double[Math.toIntExact(rows * cols)];
+        MemorySegment host = MemorySegment.ofArray(new byte[Math.toIntExact(rows * cols * type.bytes())]);
+        device.copyOut(this, host, cols);
+        for (int i = 0; i < values.length; i++) {
+            values[i] = type.get(host, i);
+        }
+        return values;
+    }
+
+    /** "rows×cols", for messages. */
+    String shape() {
+        return rows + "×" + cols;
+    }
+
+    boolean isOpen() {
+        return !root.closed && !device.isClosed();
+    }
+
+    void checkOpen() {
+        if (!isOpen()) {
+            throw new IllegalStateException("the matrix of " + shape() + " is closed" + (device.isClosed() ? ": its device was" : ""));
+        }
+    }
+
+    /** Whether this matrix and {@code other} are views of the same allocation or borrowing. */
+    public boolean sharesMemoryWith(Matrix other) {
+        return root == other.root;
+    }
+
+    /** Whether this and {@code other} share an element. Borrowings of the same memory are not recognised. */
+    public boolean overlaps(Matrix other) {
+        return overlaps(rows, cols, other, other.rows, other.cols);
+    }
+
+    /** Whether the leading r×c block of this shares an element with the leading r2×c2 block of other. */
+    boolean overlaps(long r, long c, Matrix other, long r2, long c2) {
+        return root == other.root
+                && firstRow < other.firstRow + r2 && other.firstRow < firstRow + r
+                && firstCol < other.firstCol + c2 && other.firstCol < firstCol + c;
+    }
+
+    /** The bytes that closing gives back; 0 for borrowed memory. */
+    long ownedBytes() {
+        return arena == null ? 0 : segment.byteSize();
+    }
+
+    /** Frees the memory if this is the matrix that was allocated; does nothing for a view or the second time. */
+    @Override
+    public void close() {
+        if (root == this && isOpen()) {
+            device.free(this);
+        }
+    }
+
+    /** Called by the device only, which has checked its owner. */
+    void release() {
+        closed = true;
+        if (arena != null) {
+            arena.close();
+        }
+    }
+
+    @Override
+    public String toString() {
+        return type + " " + shape() + (leadingDimension == cols ? "" : " (leading dimension " + leadingDimension + ")");
+    }
+}

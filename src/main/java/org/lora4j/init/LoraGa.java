@@ -1,0 +1,106 @@
+package org.lora4j.init;
+
+import java.util.Objects;
+
+import org.lora4j.LoraLinear;
+import org.lora4j.device.Matrix;
+import org.lora4j.svd.ExactSvd;
+import org.lora4j.svd.SingularTriplets;
+import org.lora4j.svd.TopSvd;
+
+/**
+ * The gradient-aligned start of LoRA-GA (Wang et al., arXiv 2407.05000): of all A0, B0 of rank r the first step on the
+ * adapter then moves the effective weight the most like a step on the full weight. With G = U·S·Vᵀ,
+ * <pre>
+ *     A0 = c·(first r right singular vectors)ᵀ      B0 = c·(left singular vectors r+1 … 2r)
+ * </pre>
+ * which minimises ‖η²·(G·A0ᵀ·A0 + B0·B0ᵀ·G) − ζ·G‖ for c = √ζ/η. S is not multiplied in, A0 and B0 carry the same c.
+ * Only the direction of G matters, not its scale.
+ *
+ * <p>{@link PeftLoraGa} is the form that Hugging Face PEFT computes, which differs.
+ *
+ * @param gradient G (m×n): of the loss with respect to the weight at W0, on the layer's device; not modified
+ * @param direction which singular vectors go where
+ * @param scale how c is chosen
+ * @param seed of the random direction, of a randomised SVD and of the completion of a basis
+ * @param svd the method that finds the singular vectors
+ */
+public record LoraGa(Matrix gradient, Direction direction, Scale scale, long seed, TopSvd svd) implements Initializer {
+    /** @throws NullPointerException when an argument is null */
+    public LoraGa {
+        Objects.requireNonNull(gradient, "gradient");
+        Objects.requireNonNull(direction, "direction");
+        Objects.requireNonNull(scale, "scale");
+        Objects.requireNonNull(svd, "svd");
+    }
+
+    /** The paper's form: direction ArB2r, stable scale with γ = 16. */
+    public static LoraGa of(Matrix gradient) {
+        return new LoraGa(gradient, Direction.AR_B2R, Scale.stable(), 0, new ExactSvd());
+    }
+
+    /** The same with another direction. */
+    public LoraGa withDirection(Direction other) {
+        return new LoraGa(gradient, other, scale, seed, svd);
+    }
+
+    /** The same with another scale. */
+    public LoraGa withScale(Scale other) {
+        return new LoraGa(gradient, direction, other, seed, svd);
+    }
+
+    /** The same with another seed. */
+    public LoraGa withSeed(long other) {
+        return new LoraGa(gradient, direction, scale, other, svd);
+    }
+
+    /** The same with another method for the singular vectors. */
+    public LoraGa withSvd(TopSvd other) {
+        return new LoraGa(gradient, direction, scale, seed, other);
+    }
+
+    @Override
+    public Initialization initialize(LoraLinear layer) {
+        int r = layer.config().rank();
+        Starts.checkUnmerged(layer);
+        Starts.checkRank(layer, 2 * r, "singular vectors of the gradient");
+        Starts.checkGradient(gradient, layer);
+        Starts.checkWeight(layer);
+        int[][] indices = direction.indices(r, seed);
+        try (SingularTriplets g = svd.top(gradient, 2 * r, seed);
+                Matrix a0 = layer.device().allocate(layer.type(), r, layer.inFeatures());
+                Matrix b0 = layer.device().allocate(layer.type(), layer.outFeatures(), r)) {
+            double c = c(layer);
+            Starts.gather(g, indices[0], indices[1], a0, b0);
+            layer.device().scale(c, a0);
+            layer.device().scale(c, b0);
+            return Starts.prefill(layer, a0, b0, "lora-ga", g.values(), g.numericalRank(), g.completed(), c);
+        }
+    }
+
+    private double c(LoraLinear layer) {
+        double m = layer.outFeatures();
+        double n = layer.inFeatures();
+        int r = layer.config().rank();
+        double eta = layer.config().eta();
+        return switch (scale) {
+            case Scale.Stable s -> Math.sqrt(Math.sqrt(m) / s.gamma());
+            case Scale.Forward s -> Math.sqrt(eta * Math.sqrt(s.moment() * m / r)) / eta;
+            case Scale.Backward s -> Math.sqrt(eta * Math.sqrt(s.moment() * n / r)) / eta;
+            case Scale.GradientDescent s -> 1 / eta;
+            case Scale.Unit s -> 1;
+            case Scale.WeightSvd s -> {
+                double sum = 0;
+                try (Matrix w = Starts.effectiveWeight(layer); SingularTriplets t = svd.top(w, r, seed)) {
+                    for (double sigma : t.values()) {
+                        sum += Math.sqrt(sigma / eta);
+                    }
+                }
+                if (sum == 0) {
+                    throw new IllegalArgumentException("the weight is all zeros; the scale weight-svd needs a non-zero weight");
+                }
+                yield sum / r;
+            }
+        };
+    }
+}

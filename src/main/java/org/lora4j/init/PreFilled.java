@@ -1,0 +1,21 @@
+package org.lora4j.init;
+
+import org.lora4j.LoraLinear;
+import org.lora4j.device.Matrix;
+
+/**
+ * Any start A0, B0: W_fz = W0 − η·B0·A0, so that the effective weight is W0.
+ *
+ * @param a0 r×n on the layer's device, not modified
+ * @param b0 m×r on the layer's device, not modified
+ */
+public record PreFilled(Matrix a0, Matrix b0) implements Initializer {
+    @Override
+    public Initialization initialize(LoraLinear layer) {
+        Starts.checkUnmerged(layer);
+        Starts.checkWeight(layer);
+        Starts.checkFactor("a0", a0, layer.config().rank(), layer.inFeatures(), layer);
+        Starts.checkFactor("b0", b0, layer.outFeatures(), layer.config().rank(), layer);
+        return Starts.prefill(layer, a0, b0, "pre-filled", new double[0], -1, false, Double.NaN);
+    }
+}

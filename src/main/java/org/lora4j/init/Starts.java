@@ -1,0 +1,96 @@
+package org.lora4j.init;
+
+import org.lora4j.LoraLinear;
+import org.lora4j.device.Device;
+import org.lora4j.device.Matrix;
+import org.lora4j.device.Op;
+import org.lora4j.svd.SingularTriplets;
+
+/** What the initialisers share: their checks, and putting the start into the layer. */
+final class Starts {
+    private Starts() {}
+
+    /** Refuses a NaN or an infinity, a zero matrix, or a matrix that doesn't fit the layer. */
+    static void checkGradient(Matrix gradient, LoraLinear layer) {
+        checkFit("gradient", gradient, layer.outFeatures(), layer.inFeatures(), layer);
+        if (checkFinite("gradient", gradient) == 0) {
+            throw new IllegalArgumentException("the gradient is all zeros and has no direction; it must have a non-zero element");
+        }
+    }
+
+    /** Refuses a NaN or an infinity in the layer's weight. */
+    static void checkWeight(LoraLinear layer) {
+        checkFinite("weight", layer.weight());
+    }
+
+    /** Refuses an A0 or B0 that doesn't fit the layer or isn't finite. */
+    static void checkFactor(String what, Matrix a, long rows, long cols, LoraLinear layer) {
+        checkFit(what, a, rows, cols, layer);
+        checkFinite(what, a);
+    }
+
+    private static void checkFit(String what, Matrix a, long rows, long cols, LoraLinear layer) {
+        if (a.rows() != rows || a.cols() != cols || a.type() != layer.type() || a.device() != layer.device()) {
+            throw new IllegalArgumentException("the " + what + " is " + a.type() + " " + a.rows() + "×" + a.cols() + "; for a weight of "
+                    + layer.outFeatures() + "×" + layer.inFeatures() + " and rank " + layer.config().rank() + " it must be " + layer.type()
+                    + " " + rows + "×" + cols + (a.device() == layer.device() ? "" : " on the layer's own device"));
+        }
+    }
+
+    private static double checkFinite(String what, Matrix a) {
+        double largest = a.device().largest(a);
+        if (!Double.isFinite(largest)) {
+            throw new IllegalArgumentException("the " + what + " contains " + largest + "; every element must be finite");
+        }
+        return largest;
+    }
+
+    /** Refuses a layer whose {@code vectors} singular vectors can't be had. */
+    static void checkRank(LoraLinear layer, int vectors, String what) {
+        long min = Math.min(layer.outFeatures(), layer.inFeatures());
+        if (vectors > min) {
+            throw new IllegalArgumentException("rank " + layer.config().rank() + " takes " + vectors + " " + what + ", but a weight of "
+                    + layer.outFeatures() + "×" + layer.inFeatures() + " has " + min + "; the rank must be at most "
+                    + min * layer.config().rank() / vectors);
+        }
+    }
+
+    static void checkUnmerged(LoraLinear layer) {
+        if (layer.isMerged()) {
+            throw new IllegalStateException("initialize: the adapter is merged; unmerge it first");
+        }
+    }
+
+    /** A copy of W' that the caller closes. */
+    static Matrix effectiveWeight(LoraLinear layer) {
+        Matrix w = layer.device().allocate(layer.type(), layer.outFeatures(), layer.inFeatures());
+        layer.effectiveWeight(w);
+        return w;
+    }
+
+    /** a0 ← the rows {@code ofA} of Vᵀ, b0 ← the columns {@code ofB} of U. */
+    static void gather(SingularTriplets g, int[] ofA, int[] ofB, Matrix a0, Matrix b0) {
+        Device device = a0.device();
+        for (int i = 0; i < ofA.length; i++) {
+            device.copy(g.vt().rows(ofA[i], ofA[i] + 1), a0.rows(i, i + 1));
+            device.copy(g.u().columns(ofB[i], ofB[i] + 1), b0.columns(i, i + 1));
+        }
+    }
+
+    /** Puts A0 and B0 into the layer and tells the moments of the start: η²·‖B0·A0‖²/m and η²·‖B0·A0‖²/n. */
+    static Initialization prefill(LoraLinear layer, Matrix a0, Matrix b0, String method, double[] singularValues, int numericalRank,
+            boolean completed, double scale) {
+        Device device = layer.device();
+        int r = layer.config().rank();
+        double eta = layer.config().eta();
+        double norm2; // ‖B·A‖² = Σ (BᵀB)∘(AAᵀ)
+        try (Matrix aa = device.allocate(layer.type(), r, r); Matrix bb = device.allocate(layer.type(), r, r)) {
+            device.gemm(1, a0, Op.NONE, a0, Op.TRANSPOSE, 0, aa);
+            device.gemm(1, b0, Op.TRANSPOSE, b0, Op.NONE, 0, bb);
+            norm2 = device.dot(aa, bb);
+        }
+        layer.prefill(a0, b0);
+        return new Initialization(method, singularValues, numericalRank, completed, scale, eta * eta * scale * scale,
+                eta * eta * norm2 / layer.outFeatures(), eta * eta * norm2 / layer.inFeatures());
+    }
+}

@@ -1,0 +1,2 @@
+/** Leading singular triplets of a matrix. */
+package org.lora4j.svd;
