@@ -74,7 +74,7 @@ public record LoraGa(Matrix gradient, Direction direction, Scale scale, long see
             Starts.gather(g, indices[0], indices[1], a0, b0);
             layer.device().scale(c, a0);
             layer.device().scale(c, b0);
-            return Starts.prefill(layer, a0, b0, "lora-ga", g.values(), g.numericalRank(), g.completed(), c);
+            return Starts.prefillOrthogonal(layer, a0, b0, "lora-ga", g, c);
         }
     }
 

@@ -24,7 +24,7 @@ public record Olora() implements Initializer {
             device.copy(w.columns(0, r), q);
             device.qr(q, triangle); // Q's first r columns need no more than W's first r
             device.gemm(1, q, Op.TRANSPOSE, w, Op.NONE, 0, a0);
-            return Starts.prefill(layer, a0, q, "olora", new double[0], -1, false, Double.NaN);
+            return Starts.prefill(layer, a0, q, "olora", new double[0], -1, false);
         }
     }
 }

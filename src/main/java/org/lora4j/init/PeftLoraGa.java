@@ -73,7 +73,7 @@ public record PeftLoraGa(Matrix gradient, Direction direction, PeftScale scale, 
             if (scale == PeftScale.GD_SCALE) {
                 device.scale(1 / eta, a0);
             }
-            return Starts.prefill(layer, a0, b0, "peft-lora-ga", g.values(), g.numericalRank(), g.completed(), Double.NaN);
+            return Starts.prefill(layer, a0, b0, "peft-lora-ga", g.values(), g.numericalRank(), g.completed());
         }
     }
 

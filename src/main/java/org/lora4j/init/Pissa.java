@@ -38,7 +38,7 @@ public record Pissa(long seed, TopSvd svd) implements Initializer {
                 layer.device().scale(root, t.vt().rows(i, i + 1));
                 layer.device().scale(root, t.u().columns(i, i + 1));
             }
-            return Starts.prefill(layer, t.vt(), t.u(), "pissa", t.values(), t.numericalRank(), t.completed(), Double.NaN);
+            return Starts.prefill(layer, t.vt(), t.u(), "pissa", t.values(), t.numericalRank(), t.completed());
         }
     }
 }

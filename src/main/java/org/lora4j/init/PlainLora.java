@@ -49,7 +49,7 @@ public final class PlainLora implements Initializer {
         try (Matrix a0 = layer.device().allocate(layer.type(), r, layer.inFeatures());
                 Matrix b0 = layer.device().allocate(layer.type(), layer.outFeatures(), r)) {
             a0.write(a);
-            return Starts.prefill(layer, a0, b0, method, new double[0], -1, false, Double.NaN);
+            return Starts.prefill(layer, a0, b0, method, new double[0], -1, false);
         }
     }
 }

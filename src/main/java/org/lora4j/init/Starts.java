@@ -77,20 +77,35 @@ final class Starts {
         }
     }
 
-    /** Puts A0 and B0 into the layer and tells the moments of the start: η²·‖B0·A0‖²/m and η²·‖B0·A0‖²/n. */
-    static Initialization prefill(LoraLinear layer, Matrix a0, Matrix b0, String method, double[] singularValues, int numericalRank,
-            boolean completed, double scale) {
-        Device device = layer.device();
-        int r = layer.config().rank();
-        double eta = layer.config().eta();
-        double norm2; // ‖B·A‖² = Σ (BᵀB)∘(AAᵀ)
-        try (Matrix aa = device.allocate(layer.type(), r, r); Matrix bb = device.allocate(layer.type(), r, r)) {
-            device.gemm(1, a0, Op.NONE, a0, Op.TRANSPOSE, 0, aa);
-            device.gemm(1, b0, Op.TRANSPOSE, b0, Op.NONE, 0, bb);
-            norm2 = device.dot(aa, bb);
+    /** ‖B·A‖² (Frobenius) as Σ (BᵀB)∘(AAᵀ), from products of r×r. */
+    private static double productNorm2(Matrix a, Matrix b) {
+        Device device = a.device();
+        long r = a.rows();
+        try (Matrix aa = device.allocate(a.type(), r, r); Matrix bb = device.allocate(a.type(), r, r)) {
+            device.gemm(1, a, Op.NONE, a, Op.TRANSPOSE, 0, aa);
+            device.gemm(1, b, Op.TRANSPOSE, b, Op.NONE, 0, bb);
+            return device.dot(aa, bb);
         }
+    }
+
+    /** Puts A0 and B0 into the layer. */
+    static Initialization prefill(LoraLinear layer, Matrix a0, Matrix b0, String method, double[] singularValues, int numericalRank,
+            boolean completed) {
+        double norm2 = productNorm2(a0, b0);
         layer.prefill(a0, b0);
-        return new Initialization(method, singularValues, numericalRank, completed, scale, eta * eta * scale * scale,
+        return result(layer, method, singularValues, numericalRank, completed, Double.NaN, norm2);
+    }
+
+    /** Puts A0 and B0 with orthogonal rows and columns of norm {@code c} into the layer: ‖B0·A0‖² = c⁴·r. */
+    static Initialization prefillOrthogonal(LoraLinear layer, Matrix a0, Matrix b0, String method, SingularTriplets g, double c) {
+        layer.prefill(a0, b0);
+        return result(layer, method, g.values(), g.numericalRank(), g.completed(), c, Math.pow(c, 4) * layer.config().rank());
+    }
+
+    private static Initialization result(LoraLinear layer, String method, double[] singularValues, int numericalRank, boolean completed,
+            double c, double norm2) {
+        double eta = layer.config().eta();
+        return new Initialization(method, singularValues, numericalRank, completed, c, eta * eta * c * c,
                 eta * eta * norm2 / layer.outFeatures(), eta * eta * norm2 / layer.inFeatures());
     }
 }
