@@ -21,7 +21,8 @@ import java.util.List;
  * unless OPENBLAS_NUM_THREADS, MKL_NUM_THREADS or OMP_NUM_THREADS is in the environment.
  *
  * <p>Functions are looked up in this very library, never by class loader or in the whole process, so another BLAS that
- * other code has loaded is neither used nor disturbed.
+ * was loaded before is neither used nor disturbed. (Where this one comes first, native code loaded later that asks for a
+ * library of the same SONAME, as ND4J's does, is given this one by the system's loader, and shares its threads.)
  */
 final class BlasLibrary {
     private static BlasLibrary loaded;
@@ -97,13 +98,36 @@ final class BlasLibrary {
     /** Opens a library and binds its functions, or adds to {@code tried} why that can't be done and returns null. */
     private static BlasLibrary open(Path file, String origin, List<String> tried) {
         try {
-            return new BlasLibrary(new Blas(SymbolLookup.libraryLookup(file, Arena.global())), origin);
+            return new BlasLibrary(new Blas(lookup(file)), origin);
         } catch (UnsatisfiedLinkError e) {
             tried.add(origin + ": " + e.getMessage());
         } catch (IllegalArgumentException e) {
             tried.add(origin + ": " + loaderWords(file, e));
         }
         return null;
+    }
+
+    /**
+     * OpenBLAS finds libgfortran beside itself, but libgfortran looks for what it needs in the system only. Where the
+     * system lacks these (a container without a compiler's run-time libraries), the artifact's own are opened first.
+     */
+    private static SymbolLookup lookup(Path file) {
+        for (String needed : List.of("libquadmath.so.0", "libgcc_s.so.1")) {
+            try {
+                return SymbolLookup.libraryLookup(file, Arena.global());
+            } catch (IllegalArgumentException e) {
+                openBeside(file, needed);
+            }
+        }
+        return SymbolLookup.libraryLookup(file, Arena.global());
+    }
+
+    private static void openBeside(Path file, String needed) {
+        try {
+            SymbolLookup.libraryLookup(file.resolveSibling(needed), Arena.global());
+        } catch (IllegalArgumentException e) {
+            // Then the file that needs it can't be opened either, which is reported in the loader's words.
+        }
     }
 
     /** libraryLookup keeps the loader's words to itself; System.load of the same file repeats the failure and tells. */

@@ -41,7 +41,13 @@ final class Checks {
         }
     }
 
-    static void sameType(Object what, Matrix a, Matrix b) {
+    static void writable(MemorySegment memory) {
+        if (memory.isReadOnly()) {
+            throw new IllegalArgumentException("the memory is read-only; it must be writable");
+        }
+    }
+
+    static void sameType(String what, Matrix a, Matrix b) {
         if (a.type() != b.type()) {
             throw new IllegalArgumentException(what + ": " + a.type() + " with " + b.type() + "; types must agree");
         }
@@ -66,10 +72,18 @@ final class Checks {
         }
     }
 
-    static void dimensions(Object what, Matrix a, long max) {
+    static void dimensions(String what, Matrix a, long max) {
         if (a.rows() > max || a.cols() > max || a.leadingDimension() > max) {
             throw new IllegalArgumentException(what + ": " + a.shape() + " with leading dimension " + a.leadingDimension()
                     + " is beyond the native library's limit of " + max);
+        }
+    }
+
+    static void span(String what, Matrix a) {
+        long span = Matrix.span(a.rows(), a.cols(), a.leadingDimension());
+        if (span > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException(what + ": " + a.shape() + " with leading dimension " + a.leadingDimension() + " spans " + span
+                    + " elements; factorisations take at most " + Integer.MAX_VALUE);
         }
     }
 

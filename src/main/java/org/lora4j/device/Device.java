@@ -1,12 +1,5 @@
 package org.lora4j.device;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
-
 import org.lora4j.device.Counters.Call;
 
 /**
@@ -24,11 +17,8 @@ import org.lora4j.device.Counters.Call;
  * A device is owned by the thread that opened it until {@link #handOver}; devices are independent of each other.
  * Closing it frees every matrix it allocated.
  */
-public abstract class Device implements AutoCloseable {
-    private final Counters counters = new Counters();
-    private final Set<Matrix> matrices = new LinkedHashSet<>();
-    private volatile Thread owner = Thread.currentThread();
-    private volatile boolean closed;
+public abstract sealed class Device extends DeviceMemory permits HostDevice {
+    Device() {}
 
     /** Opens the best device of this machine: the host. */
     public static Device open() {
@@ -47,115 +37,37 @@ public abstract class Device implements AutoCloseable {
         return Math.ceilDiv(elements, block) * block;
     }
 
-    // ---- memory
-
-    /** Allocates a rows×cols matrix of zeros whose rows follow each other without gaps. */
-    public final Matrix allocate(DataType type, long rows, long cols) {
-        return allocate(type, rows, cols, Math.max(1, cols));
-    }
-
-    /**
-     * Allocates a rows×cols matrix of zeros.
-     *
-     * @param leadingDimension the distance between rows in elements, at least {@code cols}
-     * @throws IllegalArgumentException for a negative size, a too small leading dimension or a size beyond 2⁶³ bytes
-     * @throws OutOfDeviceMemoryException when there is no room
-     */
-    public final Matrix allocate(DataType type, long rows, long cols, long leadingDimension) {
-        checkOwned();
-        long bytes = Checks.bytes(type, rows, cols, leadingDimension);
-        Arena arena = Arena.ofShared();
-        try {
-            Matrix m = new Matrix(this, arena, allocateBytes(arena, bytes), type, rows, cols, leadingDimension);
-            matrices.add(m);
-            counters.allocated(bytes);
-            return m;
-        } catch (OutOfMemoryError e) {
-            arena.close();
-            throw new OutOfDeviceMemoryException(bytes, counters.currentBytes, e.getMessage());
-        }
-    }
-
-    /**
-     * Makes a matrix of memory that the caller owns and frees, later than the last use of the matrix. Nothing is copied.
-     *
-     * @param memory memory of this device; its element (0, 0) comes first
-     * @throws IllegalArgumentException when it is not memory of this device, or shorter than the matrix, or not aligned
-     *     to its type
-     */
-    public final Matrix borrow(MemorySegment memory, DataType type, long rows, long cols, long leadingDimension) {
-        checkOwned();
-        Checks.bytes(type, rows, cols, leadingDimension);
-        Checks.hostMemory(memory, type, rows, cols, leadingDimension);
-        checkBorrowable(memory, type);
-        return new Matrix(this, null, memory, type, rows, cols, leadingDimension);
-    }
-
-    /** Copies rows {@code leadingDimension} elements apart from host memory (on or off the heap) into {@code target}. */
-    public final void copyIn(MemorySegment source, long leadingDimension, Matrix target) {
-        checkOwned();
-        check(target);
-        Checks.hostMemory(source, target.type(), target.rows(), target.cols(), leadingDimension);
-        count(Call.COPY_IN);
-        counters.bytesIn += target.rows() * target.cols() * target.type().bytes();
-        doCopyIn(source, leadingDimension, target);
-    }
-
-    /** Copies {@code source} to host memory (on or off the heap), rows {@code leadingDimension} elements apart. */
-    public final void copyOut(Matrix source, MemorySegment target, long leadingDimension) {
-        checkOwned();
-        check(source);
-        Checks.hostMemory(target, source.type(), source.rows(), source.cols(), leadingDimension);
-        if (target.isReadOnly()) {
-            throw new IllegalArgumentException("the target of a copy is read-only");
-        }
-        count(Call.COPY_OUT);
-        counters.bytesOut += source.rows() * source.cols() * source.type().bytes();
-        doCopyOut(source, target, leadingDimension);
-    }
-
-    /** target = source, both of the same shape, type and device. */
-    public final void copy(Matrix source, Matrix target) {
-        checkOwned();
-        check(source);
-        check(target);
-        Checks.sameShape("copy", source, target);
-        Checks.noOverlap("copy", target, target.rows(), target.cols(), source, source.rows(), source.cols());
-        count(Call.COPY);
-        doCopy(source, target);
-    }
-
     // ---- element-wise passes and reductions
 
     /** Every element of {@code a} becomes {@code value}. */
     public final void fill(Matrix a, double value) {
-        elementwise(a);
+        elementwise(a, a);
         doFill(a, value);
     }
 
     /** A ← α·A. */
     public final void scale(double alpha, Matrix a) {
-        elementwise(a);
+        elementwise(a, a);
         doScale(alpha, a);
     }
 
     /** Σᵢⱼ Aᵢⱼ·Bᵢⱼ, summed in float64. {@code dot(a, a)} is the square of the Frobenius norm. */
     public final double dot(Matrix a, Matrix b) {
-        elementwise(a);
-        check(b);
-        Checks.sameShape("dot", a, b);
+        elementwise(a, b);
         return doDot(a, b);
     }
 
     /** The element of largest magnitude with its sign, the first in row order of equals; NaN if there is a NaN; 0 if empty. */
     public final double largest(Matrix a) {
-        elementwise(a);
+        elementwise(a, a);
         return doLargest(a);
     }
 
-    private void elementwise(Matrix a) {
+    private void elementwise(Matrix a, Matrix b) {
         checkOwned();
         check(a);
+        check(b);
+        Checks.sameShape("element by element", a, b);
         count(Call.ELEMENTWISE);
     }
 
@@ -199,12 +111,13 @@ public abstract class Device implements AutoCloseable {
      * @throws NativeException when no method converges to a result that passes the check
      */
     public final void svd(Matrix a, Matrix u, Matrix s, Matrix vt) {
-        factorisation(Call.SVD, a, u, s, vt);
+        checkFactorisation("svd", a, u, s, vt);
         long k = Math.min(a.rows(), a.cols());
         Checks.shape("svd: u", u, a.rows(), k);
         Checks.shape("svd: s", s, 1, k);
         Checks.shape("svd: vt", vt, k, a.cols());
         Checks.finite("svd: a", a, doLargest(a));
+        count(Call.SVD);
         doSvd(a, u, s, vt);
     }
 
@@ -213,11 +126,13 @@ public abstract class Device implements AutoCloseable {
      * whose diagonal is not negative, which makes both unique where A has full rank.
      */
     public final void qr(Matrix a, Matrix r) {
-        factorisation(Call.QR, a, r);
+        checkFactorisation("qr", a, r);
         if (a.rows() < a.cols()) {
             throw new IllegalArgumentException("qr of a matrix of " + a.shape() + ": it must have at least as many rows as columns");
         }
         Checks.shape("qr: r", r, a.cols(), a.cols());
+        Checks.finite("qr: a", a, doLargest(a));
+        count(Call.QR);
         doQr(a, r);
     }
 
@@ -227,130 +142,61 @@ public abstract class Device implements AutoCloseable {
      * @throws NativeException with code i when the leading minor of order i is not positive definite
      */
     public final void cholesky(Matrix a) {
-        factorisation(Call.CHOLESKY, a);
+        checkFactorisation("cholesky", a);
         Checks.shape("cholesky: a", a, a.rows(), a.rows());
+        count(Call.CHOLESKY);
         doCholesky(a);
     }
 
     /** Solves op(T)·X = α·B (left) or X·op(T) = α·B (right); B is overwritten by X. */
     public final void triangularSolve(Side side, Triangle triangle, Op op, double alpha, Matrix t, Matrix b) {
-        factorisation(Call.TRIANGULAR_SOLVE, t, b);
+        checkOperands("triangularSolve", t, b);
         long n = side == Side.LEFT ? b.rows() : b.cols();
         Checks.shape("triangularSolve: t", t, n, n);
+        count(Call.TRIANGULAR_SOLVE);
         doTriangularSolve(side, triangle, op, alpha, t, b);
     }
 
     /**
      * A = Qᵀ·diag(w)·Q. The lower triangle of the symmetric A is read; A is overwritten by Q, whose rows are the
      * eigenvectors; {@code w} (1×n) by the eigenvalues, ascending.
+     *
+     * @throws NativeException when it doesn't converge, as with a NaN in the lower triangle
      */
     public final void symmetricEigen(Matrix a, Matrix w) {
-        factorisation(Call.SYMMETRIC_EIGEN, a, w);
+        checkFactorisation("symmetricEigen", a, w);
         Checks.shape("symmetricEigen: a", a, a.rows(), a.rows());
         Checks.shape("symmetricEigen: w", w, 1, a.rows());
+        count(Call.SYMMETRIC_EIGEN);
         doSymmetricEigen(a, w);
     }
 
-    /** Checks and counts a factorisation of {@code operands}, the first of which gives the type. */
-    private void factorisation(Call kind, Matrix... operands) {
+    /** Checks operands that LAPACK or cuSOLVER will get, which count elements in 32 bits. */
+    private void checkFactorisation(String what, Matrix... operands) {
+        checkOperands(what, operands);
+        for (Matrix a : operands) {
+            Checks.span(what, a);
+        }
+    }
+
+    /** Checks that operands have the first one's type and don't overlap. */
+    private void checkOperands(String what, Matrix... operands) {
         checkOwned();
         for (int i = 0; i < operands.length; i++) {
-            check(operands[i]);
-            Checks.sameType(kind, operands[0], operands[i]);
-            Checks.dimensions(kind, operands[i], maxDimension());
+            Matrix a = operands[i];
+            check(a);
+            Checks.sameType(what, operands[0], a);
+            Checks.dimensions(what, a, maxDimension());
             for (int j = 0; j < i; j++) {
-                Matrix a = operands[i];
-                Matrix b = operands[j];
-                Checks.noOverlap(kind.toString(), a, a.rows(), a.cols(), b, b.rows(), b.cols());
+                Checks.noOverlap(what, a, a.rows(), a.cols(), operands[j], operands[j].rows(), operands[j].cols());
             }
         }
-        count(kind);
-    }
-
-    // ---- life
-
-    /** What this device has done so far. */
-    public final Counters counters() {
-        checkOwned();
-        return counters.copy();
-    }
-
-    /** Makes {@code newOwner} the only thread that may use this device and its matrices. Called by the present owner. */
-    public final void handOver(Thread newOwner) {
-        checkOwned();
-        owner = newOwner;
-    }
-
-    /** Whether {@link #close()} was called. */
-    public final boolean isClosed() {
-        return closed;
-    }
-
-    /** Frees every matrix that was allocated here and the library's handles. Closing again does nothing. */
-    @Override
-    public final void close() {
-        if (closed) {
-            return;
-        }
-        checkOwned();
-        List<Matrix> open = new ArrayList<>(matrices);
-        open.forEach(this::free);
-        doClose();
-        closed = true;
-    }
-
-    final void free(Matrix m) {
-        checkOwned();
-        matrices.remove(m);
-        counters.currentBytes -= m.ownedBytes();
-        m.release();
-    }
-
-    /** Memory for the library's own use, counted like a matrix. */
-    final void countWorkspace(long bytes) {
-        counters.allocated(bytes);
-    }
-
-    final void freeWorkspace(long bytes) {
-        counters.currentBytes -= bytes;
-    }
-
-    private void count(Call kind) {
-        counters.calls[kind.ordinal()]++;
-    }
-
-    private void checkOwned() {
-        if (closed) {
-            throw new IllegalStateException("the device is closed");
-        }
-        if (Thread.currentThread() != owner) {
-            throw new WrongThreadException("the device belongs to thread \"" + owner.getName() + "\" and was called by \""
-                    + Thread.currentThread().getName() + "\"; its owner can hand it over");
-        }
-    }
-
-    private void check(Matrix m) {
-        if (m.device() != this) {
-            throw new IllegalArgumentException("the matrix of " + m.shape() + " belongs to another device");
-        }
-        m.checkOpen();
     }
 
     // ---- what a device implements; arguments have been checked
 
     /** The largest dimension or leading dimension that the native library takes. */
     abstract long maxDimension();
-
-    /** Zeroed memory that lives as long as the arena. */
-    abstract MemorySegment allocateBytes(Arena arena, long bytes);
-
-    abstract void checkBorrowable(MemorySegment memory, DataType type);
-
-    abstract void doCopyIn(MemorySegment source, long leadingDimension, Matrix target);
-
-    abstract void doCopyOut(Matrix source, MemorySegment target, long leadingDimension);
-
-    abstract void doCopy(Matrix source, Matrix target);
 
     abstract void doFill(Matrix a, double value);
 
@@ -371,6 +217,4 @@ public abstract class Device implements AutoCloseable {
     abstract void doTriangularSolve(Side side, Triangle triangle, Op op, double alpha, Matrix t, Matrix b);
 
     abstract void doSymmetricEigen(Matrix a, Matrix w);
-
-    abstract void doClose();
 }

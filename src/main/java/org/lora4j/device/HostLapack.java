@@ -161,6 +161,9 @@ final class HostLapack {
     void cholesky(Matrix a) {
         int n = (int) a.rows();
         int info = blas.potrf(a.type(), n, a.segment(), (int) a.leadingDimension());
+        for (int i = 0; info == 0 && i < n; i++) { // a NaN passes potrf unnoticed
+            info = Double.isNaN(a.type().get(a.segment(), i * a.leadingDimension() + i)) ? i + 1 : 0;
+        }
         if (info > 0) {
             throw new NativeException("potrf(n=" + n + ")", info, "the leading minor of order " + info + " is not positive definite");
         }
@@ -181,6 +184,9 @@ final class HostLapack {
             int lwork = Blas.workspace(type, size);
             int liwork = intSize.get(ValueLayout.JAVA_INT, 0);
             check("syevd", a, blas.syevd(type, n, a.segment(), lda, w.segment(), scratch.elements(lwork), lwork, scratch.ints(liwork), liwork));
+        }
+        if (Double.isNaN(HostElements.largest(w))) {
+            throw new NativeException("syevd of a matrix of " + a.shape() + " " + type, 0, "an eigenvalue is NaN, as from a NaN or an infinity in the matrix");
         }
     }
 

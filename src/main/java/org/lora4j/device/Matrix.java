@@ -129,14 +129,14 @@ public final class Matrix implements AutoCloseable {
         for (int i = 0; i < values.length; i++) {
             type.set(host, i, values[i]);
         }
-        device.copyIn(host, cols, this);
+        device.copyIn(host, Math.max(1, cols), this);
     }
 
     /** Copies the elements from the device, row after row, as an array of rows·cols values. */
     public double[] read() {
         double[] values = new double[Math.toIntExact(rows * cols)];
         MemorySegment host = MemorySegment.ofArray(new byte[Math.toIntExact(rows * cols * type.bytes())]);
-        device.copyOut(this, host, cols);
+        device.copyOut(this, host, Math.max(1, cols));
         for (int i = 0; i < values.length; i++) {
             values[i] = type.get(host, i);
         }
@@ -156,6 +156,12 @@ public final class Matrix implements AutoCloseable {
         if (!isOpen()) {
             throw new IllegalStateException("the matrix of " + shape() + " is closed" + (device.isClosed() ? ": its device was" : ""));
         }
+        if (root.arena == null && !segment.scope().isAlive()) {
+            throw new IllegalStateException("the memory that the matrix of " + shape() + " borrows is closed");
+        }
+        if (root.arena == null && !segment.isAccessibleBy(Thread.currentThread())) {
+            throw new WrongThreadException("the memory that the matrix of " + shape() + " borrows belongs to another thread's arena");
+        }
     }
 
     /** Whether this matrix and {@code other} are views of the same allocation or borrowing. */
@@ -170,7 +176,7 @@ public final class Matrix implements AutoCloseable {
 
     /** Whether the leading r×c block of this shares an element with the leading r2×c2 block of other. */
     boolean overlaps(long r, long c, Matrix other, long r2, long c2) {
-        return root == other.root
+        return root == other.root && r > 0 && c > 0 && r2 > 0 && c2 > 0
                 && firstRow < other.firstRow + r2 && other.firstRow < firstRow + r
                 && firstCol < other.firstCol + c2 && other.firstCol < firstCol + c;
     }

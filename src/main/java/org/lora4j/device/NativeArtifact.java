@@ -27,42 +27,49 @@ import java.util.jar.JarFile;
  * @param version the artifact's version
  */
 record NativeArtifact(String location, String folder, String library, String version) {
-    /** An artifact and the names of its main library on Linux, macOS and Windows. */
-    record Name(String artifact, String linux, String mac, String windows) {}
+    /** An artifact and the names that its main library has in the versions there are, on Linux, macOS and Windows. */
+    record Name(String artifact, List<String> linux, List<String> mac, List<String> windows) {}
 
-    static final Name OPENBLAS = new Name("openblas", "libopenblas.so.0", "libopenblas.0.dylib", "libopenblas.dll");
-    static final Name MKL = new Name("mkl", "libmkl_rt.so.2", "libmkl_rt.2.dylib", "mkl_rt.2.dll");
+    static final Name OPENBLAS = new Name("openblas", List.of("libopenblas.so.0"), List.of("libopenblas.0.dylib"), List.of("libopenblas.dll"));
+    static final Name MKL = new Name("mkl", List.of("libmkl_rt.so.3", "libmkl_rt.so.2"), List.of("libmkl_rt.2.dylib"),
+            List.of("mkl_rt.3.dll", "mkl_rt.2.dll"));
 
     /** Every such artifact on the class path or the module path, the newest first; what was not found goes to {@code tried}. */
     static List<NativeArtifact> find(Name name, List<String> tried) {
         String platform = platform();
-        String library = platform.startsWith("linux") ? name.linux : platform.startsWith("macosx") ? name.mac : name.windows;
+        List<String> libraries = platform.startsWith("linux") ? name.linux : platform.startsWith("macosx") ? name.mac : name.windows;
         String folder = "org/bytedeco/" + name.artifact + "/" + platform + "/";
         List<NativeArtifact> found = new ArrayList<>();
-        try {
-            ClassLoader loader = NativeArtifact.class.getClassLoader();
-            Enumeration<URL> urls = loader.getResources(folder + library);
-            while (urls.hasMoreElements()) {
-                URL url = urls.nextElement();
-                if (url.openConnection() instanceof JarURLConnection connection) {
-                    String jar = Path.of(connection.getJarFileURL().toURI()).toString();
+        for (String library : libraries) {
+            try {
+                for (String jar : jars(folder + library, tried)) {
                     found.add(new NativeArtifact(jar, folder, library, version(jar, name.artifact)));
-                } else {
-                    tried.add(url + ": not inside a jar");
                 }
+            } catch (IOException | java.net.URISyntaxException | RuntimeException e) {
+                tried.add(folder + library + ": " + e);
             }
-            for (String jar : onModulePath(folder + library)) {
-                found.add(new NativeArtifact(jar, folder, library, version(jar, name.artifact)));
-            }
-        } catch (IOException | java.net.URISyntaxException | RuntimeException e) {
-            tried.add(folder + library + ": " + e);
         }
         if (found.isEmpty()) {
-            tried.add("org.bytedeco:" + name.artifact + " for " + platform + ": " + folder + library
+            tried.add("org.bytedeco:" + name.artifact + " for " + platform + ": " + folder + String.join(" or ", libraries)
                     + " is neither on the class path nor on the module path");
         }
         found.sort((a, b) -> compareVersions(b.version, a.version));
         return found.stream().distinct().toList();
+    }
+
+    private static List<String> jars(String resource, List<String> tried) throws IOException, java.net.URISyntaxException {
+        List<String> jars = new ArrayList<>();
+        Enumeration<URL> urls = NativeArtifact.class.getClassLoader().getResources(resource);
+        while (urls.hasMoreElements()) {
+            URL url = urls.nextElement();
+            if (url.openConnection() instanceof JarURLConnection connection) {
+                jars.add(Path.of(connection.getJarFileURL().toURI()).toString());
+            } else {
+                tried.add(url + ": not inside a jar");
+            }
+        }
+        jars.addAll(onModulePath(resource));
+        return jars;
     }
 
     /** The jars of the module path that hold {@code resource}; nothing requires them, so the boot layer may lack them. */

@@ -2,77 +2,97 @@ package org.lora4j.device;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.security.DigestInputStream;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.ArrayList;
-import java.util.HexFormat;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
 
 /**
  * Native libraries taken out of their jar, kept in one folder per version and reused by the next start.
  *
  * <p>The folder is {@code -Dlora4j.cache=}, else the user's cache folder, else one under the temporary folder. Each
  * file is written under a temporary name and renamed, so that two processes may do this at once and one killed half-way
- * leaves nothing that looks whole. A list of sizes and SHA-256 digests is written last; what doesn't match it when a
- * later process starts is taken out of the jar again.
+ * leaves nothing that looks whole. A file whose size or CRC-32 is not the jar's when a later process starts is taken out
+ * again.
  */
 final class NativeCache {
-    private static final String LIST = "lora4j.sha256";
-
     private NativeCache() {}
 
     /** The file of the artifact's library, beside the other libraries of its folder, in the first folder that can be had. */
     static Path extract(NativeArtifact artifact, List<String> tried) throws IOException {
-        IOException last = null;
-        for (Path base : folders()) {
-            Path folder = base.resolve(Path.of(artifact.folder()).getName(2) + "-" + artifact.version() + "-" + NativeArtifact.platform());
-            try {
-                return extract(artifact, folder);
-            } catch (IOException e) {
-                tried.add(folder + ": " + e);
-                last = e;
+        String name = Path.of(artifact.folder()).getName(2) + "-" + artifact.version() + "-" + NativeArtifact.platform();
+        String chosen = System.getProperty("lora4j.cache");
+        Path first = chosen != null ? Path.of(chosen) : userCache().resolve("lora4j");
+        try {
+            return extract(artifact, first.resolve(name).toAbsolutePath());
+        } catch (IOException e) {
+            if (chosen != null) {
+                throw e;
             }
+            tried.add(first.resolve(name) + ": " + e);
         }
-        throw last;
+        Path second = Path.of(System.getProperty("java.io.tmpdir"), "lora4j-" + System.getProperty("user.name")).toAbsolutePath();
+        if (!isPrivate(second)) {
+            throw new IOException(second + " belongs to another user, or others may write to it");
+        }
+        return extract(artifact, second.resolve(name));
     }
 
-    private static List<Path> folders() {
-        String chosen = System.getProperty("lora4j.cache");
-        if (chosen != null) {
-            return List.of(Path.of(chosen).toAbsolutePath());
-        }
+    private static Path userCache() {
         String cache = System.getenv("XDG_CACHE_HOME") != null ? System.getenv("XDG_CACHE_HOME") : System.getenv("LOCALAPPDATA");
-        Path user = cache != null && !cache.isBlank() ? Path.of(cache) : Path.of(System.getProperty("user.home"), ".cache");
-        Path temporary = Path.of(System.getProperty("java.io.tmpdir"), "lora4j-" + System.getProperty("user.name"));
-        return List.of(user.resolve("lora4j").toAbsolutePath(), temporary.toAbsolutePath());
+        return cache != null && !cache.isBlank() ? Path.of(cache) : Path.of(System.getProperty("user.home"), ".cache");
+    }
+
+    /** Whether nobody else could have put a library into a folder whose name everybody can guess. Makes it if it isn't there. */
+    static boolean isPrivate(Path folder) throws IOException {
+        if (!folder.getFileSystem().supportedFileAttributeViews().contains("posix")) {
+            return true; // the temporary folder of Windows is the user's own
+        }
+        if (Files.notExists(folder, LinkOption.NOFOLLOW_LINKS)) {
+            try {
+                Files.createDirectories(folder.getParent());
+                Files.createDirectory(folder, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+            } catch (FileAlreadyExistsException e) {
+                // another process was first; the checks below tell whose
+            }
+        }
+        PosixFileAttributes attributes = Files.readAttributes(folder, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+        Path mine = Files.createTempFile("lora4j", null);
+        try {
+            return attributes.isDirectory() && attributes.owner().equals(Files.getOwner(mine))
+                    && !attributes.permissions().contains(PosixFilePermission.GROUP_WRITE)
+                    && !attributes.permissions().contains(PosixFilePermission.OTHERS_WRITE);
+        } finally {
+            Files.delete(mine);
+        }
     }
 
     static Path extract(NativeArtifact artifact, Path folder) throws IOException {
-        Path library = folder.resolve(artifact.library());
-        if (isWhole(folder)) {
-            return library;
-        }
-        Files.createDirectories(folder);
-        List<String> list = new ArrayList<>();
         try (JarFile jar = new JarFile(artifact.location())) {
+            Files.createDirectories(folder);
             for (JarEntry entry : jar.stream().filter(e -> isLibrary(e, artifact.folder())).toList()) {
-                String name = entry.getName().substring(artifact.folder().length());
-                try (InputStream in = jar.getInputStream(entry)) {
-                    list.add(write(in, folder.resolve(name)) + " " + entry.getSize() + " " + name);
+                Path file = folder.resolve(entry.getName().substring(artifact.folder().length()));
+                if (!isWhole(file, entry)) {
+                    try (InputStream in = jar.getInputStream(entry)) {
+                        write(in, file);
+                    }
+                    if (!isWhole(file, entry)) {
+                        throw new IOException("what was written to " + file + " reads back otherwise");
+                    }
                 }
             }
         }
-        write(new java.io.ByteArrayInputStream(String.join("\n", list).getBytes(java.nio.charset.StandardCharsets.UTF_8)), folder.resolve(LIST));
-        if (!isWhole(folder)) {
-            throw new IOException("what was written to " + folder + " reads back otherwise");
-        }
-        return library;
+        return folder.resolve(artifact.library());
     }
 
     /** The shared libraries directly in the folder, without those that only JavaCPP's classes call. */
@@ -85,50 +105,25 @@ final class NativeCache {
         return (name.contains(".so") || name.endsWith(".dylib") || name.endsWith(".dll")) && !name.startsWith("libjni") && !name.startsWith("jni");
     }
 
-    /** Whether every file of the list is there with its size and digest. */
-    private static boolean isWhole(Path folder) throws IOException {
-        Path list = folder.resolve(LIST);
-        if (!Files.isRegularFile(list)) {
+    /** Whether the file has the size and the checksum that the jar says. */
+    private static boolean isWhole(Path file, JarEntry entry) throws IOException {
+        if (!Files.isRegularFile(file) || Files.size(file) != entry.getSize()) {
             return false;
         }
-        List<String> lines = Files.readAllLines(list);
-        for (String line : lines) {
-            String[] parts = line.split(" ", 3);
-            Path file = parts.length == 3 ? folder.resolve(parts[2]) : null;
-            if (file == null || !Files.isRegularFile(file) || !parts[1].equals(Long.toString(Files.size(file)))) {
-                return false;
-            }
-            try (InputStream in = Files.newInputStream(file)) {
-                if (!parts[0].equals(digest(in, java.io.OutputStream.nullOutputStream()))) {
-                    return false;
-                }
-            }
+        try (CheckedInputStream in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
+            in.transferTo(OutputStream.nullOutputStream());
+            return in.getChecksum().getValue() == entry.getCrc();
         }
-        return !lines.isEmpty();
     }
 
-    /** Writes a file under a temporary name, renames it, and returns its digest. */
-    private static String write(InputStream in, Path file) throws IOException {
+    /** Writes a file under a temporary name and renames it. */
+    private static void write(InputStream in, Path file) throws IOException {
         Path temporary = Files.createTempFile(file.getParent(), file.getFileName().toString(), ".tmp");
         try {
-            String digest;
-            try (var out = Files.newOutputStream(temporary)) {
-                digest = digest(in, out);
-            }
+            Files.copy(in, temporary, StandardCopyOption.REPLACE_EXISTING);
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            return digest;
         } finally {
             Files.deleteIfExists(temporary);
-        }
-    }
-
-    private static String digest(InputStream in, java.io.OutputStream out) throws IOException {
-        try {
-            MessageDigest sha = MessageDigest.getInstance("SHA-256");
-            new DigestInputStream(in, sha).transferTo(out);
-            return HexFormat.of().formatHex(sha.digest());
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JDK has SHA-256", e);
         }
     }
 }

@@ -9,6 +9,9 @@ import java.util.Random;
 
 /** All singular triplets by {@link Device#svd}, of which the leading ones are kept. Costs O(m·n·min(m, n)). */
 public final class ExactSvd implements TopSvd {
+    /** It has no settings. */
+    public ExactSvd() {}
+
     @Override
     public SingularTriplets top(Matrix g, int k, long seed) {
         long min = Math.min(g.rows(), g.cols());

@@ -1,0 +1,100 @@
+package org.lora4j.device;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Supplier;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.Reference;
+import org.lora4j.device.Counters.Call;
+
+/** What a device counts: each call once, every byte each way, what it holds and has held. */
+@ParameterizedClass(name = "{0}")
+@MethodSource("org.lora4j.TestDevices#all")
+class CountersTest {
+    private static final DataType TYPE = DataType.FLOAT32;
+
+    @Parameter
+    Supplier<Device> open;
+    Device device;
+
+    @BeforeEach
+    void open() {
+        device = open.get();
+    }
+
+    @AfterEach
+    void close() {
+        device.close();
+    }
+
+    @Test
+    void countersTellExactlyWhatWasDone() {
+        MemorySegment host = MemorySegment.ofArray(new float[32]);
+        Counters start = device.counters();
+        assertEquals(0, start.calls() + start.allocations() + start.currentBytes() + start.peakBytes() + start.bytesIn() + start.bytesOut());
+        Matrix a = device.allocate(TYPE, 3, 4, 5);
+        Matrix b = device.allocate(DataType.FLOAT64, 2, 2);
+        Matrix c = device.allocate(TYPE, 3, 4);
+        assertEquals(60 + 32 + 48, device.counters().currentBytes());
+        c.close();
+        device.copyIn(host, 7, a);
+        device.copyIn(host, 7, a.rows(0, 1));
+        device.copyOut(b, host, 2);
+        device.copy(a.rows(0, 1), a.rows(1, 2));
+        device.fill(a, 1);
+        device.scale(2, a);
+        device.dot(a, a);
+        device.largest(a);
+        device.gemm(1, a.rows(0, 1), Op.NONE, a.view(1, 2, 0, 4), Op.TRANSPOSE, 0, a.view(2, 3, 0, 1));
+        b.write(1, 0, 0, 1);
+        device.triangularSolve(Side.LEFT, Triangle.LOWER, Op.NONE, 1, b, device.allocate(DataType.FLOAT64, 2, 1));
+
+        Counters end = device.counters();
+        assertEquals(4, end.allocations());
+        assertEquals(60 + 32 + 16, end.currentBytes());
+        assertEquals(60 + 32 + 48, end.peakBytes());
+        assertEquals(48 + 16 + 32, end.bytesIn());
+        assertEquals(32, end.bytesOut());
+        Map<Call, Integer> calls = Map.of(Call.COPY_IN, 3, Call.COPY_OUT, 1, Call.COPY, 1, Call.ELEMENTWISE, 4, Call.GEMM, 1, Call.TRIANGULAR_SOLVE, 1);
+        for (Call kind : Call.values()) {
+            assertEquals(calls.getOrDefault(kind, 0).longValue(), end.calls(kind), kind.toString());
+        }
+        assertEquals(11, end.calls());
+        assertEquals(0, start.calls(), "a snapshot does not change");
+        assertEquals(0, end.since(end).calls() + end.since(end).allocations() + end.since(end).bytesIn() + end.since(end).bytesOut());
+        assertEquals(1, end.since(start).calls(Call.GEMM));
+    }
+
+    @Test
+    void factorisationsCountThemselvesAndGiveTheirWorkspaceBack() {
+        Reference a = Reference.random(9, 5, TYPE, new Random(7));
+        Matrix m = a.on(device, TYPE);
+        Matrix square = Reference.identity(5).on(device, TYPE);
+        Matrix u = device.allocate(TYPE, 9, 5);
+        Matrix s = device.allocate(TYPE, 1, 5);
+        Matrix vt = device.allocate(TYPE, 5, 5);
+        Counters before = device.counters();
+        device.svd(m, u, s, vt);
+        device.qr(m, vt);
+        device.cholesky(square);
+        device.symmetricEigen(square, s);
+        Counters done = device.counters().since(before);
+        for (Call kind : List.of(Call.SVD, Call.QR, Call.CHOLESKY, Call.SYMMETRIC_EIGEN)) {
+            assertEquals(1, done.calls(kind), kind.toString());
+        }
+        assertEquals(4, done.calls());
+        assertEquals(before.currentBytes(), done.currentBytes());
+        assertTrue(done.peakBytes() >= before.peakBytes());
+    }
+}
