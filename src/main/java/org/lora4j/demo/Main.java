@@ -134,8 +134,8 @@ public final class Main {
                 last = i + 1;
             }
         }
-        out.printf("LoRA-GA is ahead of LoRA at %d of %d steps, %s.%n", ahead, lora.length,
-                last == lora.length ? "at the last one too" : "LoRA has caught up for good after step " + last);
+        out.printf("LoRA-GA is ahead of LoRA at %d of %d steps; %s.%n", ahead, lora.length,
+                last == lora.length ? "also at the last" : "LoRA has caught up for good after step " + last);
     }
 
     private void printStability(List<ScaleStability> stability) {
