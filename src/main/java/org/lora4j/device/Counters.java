@@ -9,6 +9,8 @@ public final class Counters {
     public enum Call {
         /** Matrix products. */
         GEMM,
+        /** Passes over a large matrix by {@link Device#powerStep}. */
+        POWER_STEP,
         /** Copies from host memory that the caller owns. */
         COPY_IN,
         /** Copies to host memory that the caller owns. */

@@ -98,6 +98,28 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
         doGemm(m, n, k, alpha, a, opA, b, opB, beta, c);
     }
 
+    /**
+     * Y ← G·V and, unless {@code z} is null, Z ← Gᵀ·Y, reading G once where the device can: the step of a power or
+     * Krylov method. The operands must not overlap.
+     *
+     * @param g m×n, not modified
+     * @param v n×k with few columns, not modified
+     * @param y m×k, overwritten
+     * @param z n×k, overwritten; null if it is not wanted
+     */
+    public final void powerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
+        if (z == null) {
+            checkOperands("powerStep", g, v, y);
+        } else {
+            checkOperands("powerStep", g, v, y, z);
+            Checks.shape("powerStep: z", z, g.cols(), v.cols());
+        }
+        Checks.shape("powerStep: v", v, g.cols(), v.cols());
+        Checks.shape("powerStep: y", y, g.rows(), v.cols());
+        count(Call.POWER_STEP);
+        doPowerStep(g, v, y, z);
+    }
+
     // ---- factorisations
 
     /**
@@ -207,6 +229,13 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
     abstract double doLargest(Matrix a);
 
     abstract void doGemm(long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c);
+
+    void doPowerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
+        doGemm(g.rows(), v.cols(), g.cols(), 1, g, Op.NONE, v, Op.NONE, 0, y);
+        if (z != null) {
+            doGemm(g.cols(), v.cols(), g.rows(), 1, g, Op.TRANSPOSE, y, Op.NONE, 0, z);
+        }
+    }
 
     abstract void doSvd(Matrix a, Matrix u, Matrix s, Matrix vt);
 

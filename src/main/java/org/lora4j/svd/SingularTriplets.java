@@ -12,8 +12,9 @@ import org.lora4j.device.Matrix;
  * @param vt k×n with orthonormal rows
  * @param numericalRank how many of G's singular values (not only the leading k) are distinguishable from rounding; the
  *     vectors of a triplet beyond it are not determined by G but complete the basis orthonormally, from the seed
+ * @param certificate how good they are
  */
-public record SingularTriplets(Matrix u, double[] values, Matrix vt, int numericalRank) implements AutoCloseable {
+public record SingularTriplets(Matrix u, double[] values, Matrix vt, int numericalRank, Certificate certificate) implements AutoCloseable {
     /** Whether some of the vectors only complete the basis. */
     public boolean completed() {
         return numericalRank < values.length;

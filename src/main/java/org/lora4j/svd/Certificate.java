@@ -1,0 +1,21 @@
+package org.lora4j.svd;
+
+/**
+ * How good leading singular triplets are, by measurements on the matrix itself.
+ *
+ * @param residuals ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ of each triplet (Gᵀ·uᵢ = σᵢ·vᵢ holds to rounding)
+ * @param capturedEnergy Σ σᵢ² of the triplets over ‖G‖² (Frobenius): 1 when nothing is left
+ * @param products how many products of G or Gᵀ with a block of vectors were made; 0 for a direct method
+ * @param steps of the iteration; 0 for a direct method
+ * @param converged whether every residual met the tolerance asked for
+ */
+public record Certificate(double[] residuals, double capturedEnergy, int products, int steps, boolean converged) {
+    /** The largest residual. */
+    public double largestResidual() {
+        double largest = 0;
+        for (double r : residuals) {
+            largest = Math.max(largest, r);
+        }
+        return largest;
+    }
+}
