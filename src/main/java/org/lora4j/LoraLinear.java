@@ -42,6 +42,7 @@ public final class LoraLinear implements AutoCloseable {
     private final List<Runnable> closers = new ArrayList<>();
 
     private long lastInput; // the address of X in the last forward
+    private long lastLeadingDimension;
     private long lastBatch = -1; // and its rows; −1 when there is no T for a backward
     private boolean closed;
 
@@ -171,6 +172,7 @@ public final class LoraLinear implements AutoCloseable {
         passes.forward(x, y);
         if (!weights.isMerged()) {
             lastInput = x.segment().address();
+            lastLeadingDimension = x.leadingDimension();
             lastBatch = b;
         }
     }
@@ -195,9 +197,13 @@ public final class LoraLinear implements AutoCloseable {
                 throw new IllegalArgumentException("dx overlaps dy in memory");
             }
         }
-        if (b != lastBatch || x.segment().address() != lastInput) {
+        if (b != lastBatch || x.segment().address() != lastInput || x.leadingDimension() != lastLeadingDimension) {
             throw new IllegalStateException("backward: x must be the input of the last forward, which "
-                    + (lastBatch < 0 ? "has not been, or failed, or was merged" : "had " + lastBatch + " rows" + (b == lastBatch ? " at another place" : "; this has " + b)));
+                    + (lastBatch < 0 ? "has not been, or failed, or was merged, or was overwritten by dx" : "had " + lastBatch + " rows" + (b == lastBatch ? " at another place" : "; this has " + b)));
+        }
+        boolean overwritten = dx != null && dx.overlaps(x);
+        if (overwritten) {
+            lastBatch = -1; // X is gone: no second backward
         }
         passes.backward(x, dy, dx);
     }
@@ -211,7 +217,7 @@ public final class LoraLinear implements AutoCloseable {
 
     // ---- parts
 
-    /** W_fz (m×n), for reading and writing; W' while the adapter is merged. */
+    /** W_fz (m×n), for reading and writing; W' while the adapter is merged, and what is written then {@link #unmerge} undoes. */
     public Matrix weight() {
         return weights.weight;
     }

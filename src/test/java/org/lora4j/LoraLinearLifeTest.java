@@ -173,6 +173,14 @@ class LoraLinearLifeTest {
         assertBackwardStillRight();
     }
 
+    /** dX may take X's place; dA of a second backward would then be made of dX. */
+    @Test
+    void backwardRefusesAnInputThatDxHasOverwritten() {
+        layer.forward(inX, y);
+        layer.backward(inX, inDy, inX);
+        assertUnchanged("overwritten", () -> assertThrows(IllegalStateException.class, () -> layer.backward(inX, inDy, dx)));
+    }
+
     /** While merged, forward doesn't make the T that backward needs. */
     @Test
     void backwardRefusesTheInputOfAMergedForward() {

@@ -52,7 +52,7 @@ public final class FirstOrderAlignment {
 
     /** cos(D, G): 1 when the first step follows the gradient, 0 when there is none. */
     public double cosine() {
-        return dd == 0 || gg == 0 ? 0 : dg / Math.sqrt(dd * gg);
+        return dd == 0 || gg == 0 ? 0 : dg / Math.sqrt(dd) / Math.sqrt(gg);
     }
 
     /**
@@ -67,7 +67,7 @@ public final class FirstOrderAlignment {
     }
 
     /**
-     * √(Σ_{i>k} σᵢ² / Σ σᵢ²): the least relative residual of rank k (Eckart and Young).
+     * √(Σ_{i>k} σᵢ² / Σ σᵢ²): the least relative residual of rank k (Eckart and Young); 0 when all are zeros.
      *
      * @param singularValues all of them, descending
      */
@@ -79,6 +79,6 @@ public final class FirstOrderAlignment {
             all += square;
             rest += i >= k ? square : 0;
         }
-        return Math.sqrt(rest / all);
+        return all == 0 ? 0 : Math.sqrt(rest / all);
     }
 }

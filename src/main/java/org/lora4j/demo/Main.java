@@ -31,6 +31,7 @@ public final class Main {
     private static final int SAMPLES = 1024;
     private static final int[][] KERNELS = {{512, 4096, 4096, 16}, {2048, 768, 768, 8}, {32, 4096, 4096, 16}};
     private static final int ROUNDS = 15;
+    private static final int SMOOTH = 5;
     private static final int[] SHOWN_STEPS = {10, 30, 60, 120};
 
     private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
@@ -126,16 +127,26 @@ public final class Main {
         for (int step : SHOWN_STEPS) {
             out.printf(" %.2f after %d steps%s", loraGa[step - 1] / lora[step - 1], step, step == SHOWN_STEPS[SHOWN_STEPS.length - 1] ? ".\n" : ",");
         }
-        int ahead = 0; // steps after which LoRA-GA's loss is the lower one
-        int last = 0; // the last of them
-        for (int i = 0; i < lora.length; i++) {
-            if (loraGa[i] < lora[i]) {
+        out.println(comparison(loraGa, lora));
+    }
+
+    /** Where LoRA catches up, told of losses averaged over {@link #SMOOTH} steps, since single steps jump. */
+    static String comparison(double[] loraGa, double[] lora) {
+        int ahead = 0;
+        int first = 0; // the first step at which LoRA is not behind after LoRA-GA has been ahead
+        for (int i = SMOOTH - 1; i < lora.length; i++) {
+            double difference = 0;
+            for (int j = i - SMOOTH + 1; j <= i; j++) {
+                difference += lora[j] - loraGa[j];
+            }
+            if (difference > 0) {
                 ahead++;
-                last = i + 1;
+            } else if (ahead > 0 && first == 0) {
+                first = i + 1;
             }
         }
-        out.printf("LoRA-GA is ahead of LoRA at %d of %d steps; %s.%n", ahead, lora.length,
-                last == lora.length ? "also at the last" : "LoRA has caught up for good after step " + last);
+        String caught = first == 0 ? "LoRA doesn't catch up within these steps" : "LoRA first catches up at step " + first;
+        return "Averaged over " + SMOOTH + " steps, " + caught + "; LoRA-GA is ahead at " + ahead + " of " + (lora.length - SMOOTH + 1) + " steps.";
     }
 
     private void printStability(List<ScaleStability> stability) {
@@ -147,11 +158,14 @@ public final class Main {
     }
 
     private void printKernels(List<KernelTiming> kernels) {
-        out.printf("%nAn adapter beside the frozen product alone: medians of %d paired rounds, milliseconds%n%n", ROUNDS);
-        out.printf("%6s%6s%6s%4s%12s%10s%9s%12s%10s%22s%n", "b", "m", "n", "r", "X·Wᵀ", "forward", "", "dY·W", "backward", "forward + backward");
+        out.printf("%nAn adapter beside the frozen products: medians of %d paired rounds, milliseconds%n", ROUNDS);
+        out.printf("(in place: beside the products in the layer's own buffers, whose rows are longer than a power of two)%n%n");
+        out.printf("%6s%6s%6s%4s%10s%10s%9s%9s%11s%10s%9s%9s%n", "", "", "", "", "frozen", "", "", "in", "frozen", "", "for+back", "in");
+        out.printf("%6s%6s%6s%4s%10s%10s%9s%9s%11s%10s%9s%9s%n", "b", "m", "n", "r", "X·Wᵀ", "forward", "", "place", "dY·W", "backward", "ward", "place");
         for (KernelTiming k : kernels) {
-            out.printf("%6d%6d%6d%4d%12.3f%10.3f%+8.1f%%%12.3f%10.3f%+21.1f%%%n", k.b(), k.m(), k.n(), k.r(), k.frozenGemmMs(), k.forwardMs(),
-                    100 * (k.forwardRatio() - 1), k.frozenBackwardMs(), k.backwardMs(), 100 * (k.totalRatio() - 1));
+            out.printf("%6d%6d%6d%4d%10.3f%10.3f%+8.1f%%%+8.1f%%%11.3f%10.3f%+8.1f%%%+8.1f%%%n", k.b(), k.m(), k.n(), k.r(), k.frozenGemmMs(),
+                    k.forwardMs(), 100 * (k.forwardRatio() - 1), 100 * (k.forwardRatioInPlace() - 1), k.frozenBackwardMs(), k.backwardMs(),
+                    100 * (k.totalRatio() - 1), 100 * (k.totalRatioInPlace() - 1));
         }
     }
 

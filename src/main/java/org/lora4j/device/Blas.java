@@ -53,6 +53,9 @@ final class Blas {
             throw new UnsatisfiedLinkError("it does not export " + String.join(", ", missing));
         }
         this.library = library;
+        if (name().contains("USE64BITINT")) {
+            throw new UnsatisfiedLinkError("it is built with 64-bit integers (USE64BITINT); one with 32-bit integers is needed");
+        }
         sgemm = find("cblas_sgemm");
         dgemm = find("cblas_dgemm");
         strsm = find("cblas_strsm");

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -87,7 +88,13 @@ final class BlasLibrary {
     }
 
     private static BlasLibrary fromPath(String choice, List<String> tried) {
-        Path file = Path.of(choice).toAbsolutePath();
+        Path file;
+        try {
+            file = Path.of(choice).toAbsolutePath();
+        } catch (InvalidPathException e) {
+            tried.add(choice + ": " + e.getMessage());
+            return null;
+        }
         if (!Files.isRegularFile(file)) {
             tried.add(file + ": there is no such file");
             return null;

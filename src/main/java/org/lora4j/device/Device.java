@@ -123,7 +123,8 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
     // ---- factorisations
 
     /**
-     * A = U·diag(s)·Vᵀ with k = min(m, n), s descending, checked for orthogonality and residual. A is not modified.
+     * A = U·diag(s)·Vᵀ with k = min(m, n), s descending, checked for orthogonality and residual. A is not modified;
+     * its scale doesn't matter.
      * The signs of singular pairs are the library's.
      *
      * @param a m×n, finite

@@ -128,9 +128,9 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
 
     final void free(Matrix m) {
         checkOwned();
+        m.release();
         matrices.remove(m);
         counters.currentBytes -= m.ownedBytes();
-        m.release();
     }
 
     /** Memory for the library's own use, counted like a matrix. */

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.function.LongBinaryOperator;
 
 import org.lora4j.bindings.openblas.openblas_h;
 
@@ -21,14 +22,20 @@ final class HostLapack {
                 MemorySegment vt, int ldvt, MemorySegment work, int lwork, MemorySegment iwork);
     }
 
-    /** A driver with its name. */
-    record Rung(String name, SvdDriver driver) {}
+    /**
+     * A driver with its name.
+     *
+     * @param workspace the elements of workspace it needs at least, by its documentation
+     */
+    record Rung(String name, SvdDriver driver, LongBinaryOperator workspace) {}
 
     /** Divide and conquer first; QR iteration, slower and with fewer ways to fail, where that gives no good answer. */
     static final List<Rung> LADDER = List.of(
-            new Rung("gesdd", Blas::gesdd),
+            new Rung("gesdd", Blas::gesdd, (m, n) -> Math.min(m, n) * (4 * Math.min(m, n) + 7) + Math.max(m, n)),
             new Rung("gesvd", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) ->
-                    blas.gesvd(type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork)));
+                    blas.gesvd(type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork), (m, n) -> 5 * Math.max(m, n)));
+    /** What LAPACK may add to the documented workspace for its blocks; beyond 2³¹ elements its own count wraps around. */
+    private static final long BLOCKS = 1 << 26;
 
     private final Blas blas;
     private final Device device;
@@ -56,8 +63,15 @@ final class HostLapack {
             MemorySegment copy = scratch.elements((long) m * n);
             MemorySegment iwork = scratch.ints(8L * k);
             MemorySegment size = scratch.elements(1);
+            double scale = scale(HostElements.largest(a));
             for (Rung rung : ladder) {
-                HostElements.copy(a.segment(), a.leadingDimension(), copy, n, a);
+                long least = rung.workspace.applyAsLong(m, n);
+                if (least > Integer.MAX_VALUE - BLOCKS) {
+                    failures.append(failures.isEmpty() ? "" : "; ").append(rung.name).append(": needs a workspace of ").append(least)
+                            .append(" elements, which LAPACK can't count");
+                    continue;
+                }
+                scaledCopy(a, scale, copy);
                 int ldu = (int) vt.leadingDimension();
                 int ldvt = (int) u.leadingDimension();
                 info = rung.driver.run(blas, type, n, m, copy, n, s.segment(), vt.segment(), ldu, u.segment(), ldvt, size, -1, iwork);
@@ -66,9 +80,10 @@ final class HostLapack {
                     info = rung.driver.run(blas, type, n, m, copy, n, s.segment(), vt.segment(), ldu, u.segment(), ldvt,
                             scratch.elements(lwork), lwork, iwork);
                 }
-                String failure = info == 0 ? defect(a, u, s, vt, copy, scratch)
+                String failure = info == 0 ? defect(a, scale, u, s, vt, copy, scratch)
                         : info < 0 ? "argument " + -info + " is wrong" : "not converged, info " + info;
                 if (failure == null) {
+                    HostElements.scale(1 / scale, s);
                     return;
                 }
                 failures.append(failures.isEmpty() ? "" : "; ").append(rung.name).append(": ").append(failure);
@@ -77,11 +92,25 @@ final class HostLapack {
         throw new NativeException("SVD of a matrix of " + a.shape() + " " + type, info, failures.toString());
     }
 
+    /** The power of two that brings {@code largest} to about 1, where squares neither over- nor underflow; 1 for 0. */
+    private static double scale(double largest) {
+        return largest == 0 ? 1 : Math.scalb(1.0, Math.clamp(-Math.getExponent(largest), -1022, 1022));
+    }
+
+    /** target ← scale·A, without gaps between the rows. */
+    private static void scaledCopy(Matrix a, double scale, MemorySegment target) {
+        for (long i = 0; i < a.rows(); i++) {
+            for (long j = 0; j < a.cols(); j++) {
+                a.type().set(target, i * a.cols() + j, scale * a.type().get(a.segment(), i * a.leadingDimension() + j));
+            }
+        }
+    }
+
     /**
-     * What is wrong with a decomposition, or null. It is good when ‖A − U·S·Vᵀ‖ ≤ t·‖A‖ (Frobenius) and no element of
+     * What is wrong with a decomposition of scale·A, or null. It is good when ‖A − U·S·Vᵀ‖ ≤ t·‖A‖ (Frobenius) and no element of
      * UᵀU − I or VᵀV − I exceeds t, where t = (max(m, n) + 10)·ε; LAPACK's own tests allow 30 times as much.
      */
-    private String defect(Matrix a, Matrix u, Matrix s, Matrix vt, MemorySegment residual, Scratch scratch) {
+    private String defect(Matrix a, double scale, Matrix u, Matrix s, Matrix vt, MemorySegment residual, Scratch scratch) {
         DataType type = a.type();
         int m = (int) a.rows();
         int n = (int) a.cols();
@@ -96,13 +125,13 @@ final class HostLapack {
                 type.set(us, i * k + j, type.get(u.segment(), i * u.leadingDimension() + j) * type.get(s.segment(), j));
             }
         }
-        HostElements.copy(a.segment(), a.leadingDimension(), residual, n, a);
+        scaledCopy(a, scale, residual);
         blas.gemm(type, none, none, m, n, k, -1, us, k, vt.segment(), (int) vt.leadingDimension(), 1, residual, n);
         double norm2 = 0;
         double residual2 = 0;
         for (long i = 0; i < m; i++) {
             for (long j = 0; j < n; j++) {
-                double x = type.get(a.segment(), i * a.leadingDimension() + j);
+                double x = scale * type.get(a.segment(), i * a.leadingDimension() + j);
                 double r = type.get(residual, i * n + j);
                 norm2 += x * x;
                 residual2 += r * r;
@@ -161,8 +190,8 @@ final class HostLapack {
     void cholesky(Matrix a) {
         int n = (int) a.rows();
         int info = blas.potrf(a.type(), n, a.segment(), (int) a.leadingDimension());
-        for (int i = 0; info == 0 && i < n; i++) { // a NaN passes potrf unnoticed
-            info = Double.isNaN(a.type().get(a.segment(), i * a.leadingDimension() + i)) ? i + 1 : 0;
+        for (int i = 0; info == 0 && i < n; i++) { // NaN and infinity pass potrf unnoticed
+            info = Double.isFinite(a.type().get(a.segment(), i * a.leadingDimension() + i)) ? 0 : i + 1;
         }
         if (info > 0) {
             throw new NativeException("potrf(n=" + n + ")", info, "the leading minor of order " + info + " is not positive definite");
@@ -177,6 +206,10 @@ final class HostLapack {
         DataType type = a.type();
         int n = (int) a.rows();
         int lda = (int) a.leadingDimension();
+        long least = 1 + 6L * n + 2L * n * n;
+        if (least > Integer.MAX_VALUE - BLOCKS) {
+            throw new IllegalArgumentException("symmetricEigen of " + a.shape() + " needs a workspace of " + least + " elements, which LAPACK can't count");
+        }
         try (Scratch scratch = new Scratch(type)) {
             MemorySegment size = scratch.elements(1);
             MemorySegment intSize = scratch.ints(1);
@@ -185,8 +218,8 @@ final class HostLapack {
             int liwork = intSize.get(ValueLayout.JAVA_INT, 0);
             check("syevd", a, blas.syevd(type, n, a.segment(), lda, w.segment(), scratch.elements(lwork), lwork, scratch.ints(liwork), liwork));
         }
-        if (Double.isNaN(HostElements.largest(w))) {
-            throw new NativeException("syevd of a matrix of " + a.shape() + " " + type, 0, "an eigenvalue is NaN, as from a NaN or an infinity in the matrix");
+        if (!Double.isFinite(HostElements.largest(w))) {
+            throw new NativeException("syevd of a matrix of " + a.shape() + " " + type, 0, "an eigenvalue is not finite, as from a NaN or an infinity in the matrix");
         }
     }
 
@@ -222,7 +255,7 @@ final class HostLapack {
                 bytes += size;
                 return segment;
             } catch (OutOfMemoryError e) {
-                throw new OutOfDeviceMemoryException(size, bytes, e.getMessage());
+                throw new OutOfDeviceMemoryException(size, device.counters().currentBytes(), e.getMessage());
             }
         }
 

@@ -11,6 +11,8 @@ import java.lang.foreign.MemorySegment;
  * that, and after the device was closed, every use throws {@link IllegalStateException}.
  */
 public final class Matrix implements AutoCloseable {
+    private static final long MAX_ARRAY = Integer.MAX_VALUE - 8; // the longest array of bytes that a JVM makes
+
     private final Device device;
     private final Matrix root;
     private final Arena arena; // null for views and for borrowed memory
@@ -125,7 +127,7 @@ public final class Matrix implements AutoCloseable {
         if (values.length != rows * cols) {
             throw new IllegalArgumentException(values.length + " values for a matrix of " + shape());
         }
-        MemorySegment host = MemorySegment.ofArray(new byte[Math.toIntExact(rows * cols * type.bytes())]);
+        MemorySegment host = hostArray();
         for (int i = 0; i < values.length; i++) {
             type.set(host, i, values[i]);
         }
@@ -134,13 +136,21 @@ public final class Matrix implements AutoCloseable {
 
     /** Copies the elements from the device, row after row, as an array of rows·cols values. */
     public double[] read() {
-        double[] values = new double[Math.toIntExact(rows * cols)];
-        MemorySegment host = MemorySegment.ofArray(new byte[Math.toIntExact(rows * cols * type.bytes())]);
+        MemorySegment host = hostArray();
+        double[] values = new double[(int) (rows * cols)];
         device.copyOut(this, host, Math.max(1, cols));
         for (int i = 0; i < values.length; i++) {
             values[i] = type.get(host, i);
         }
         return values;
+    }
+
+    /** Host memory on the heap for all elements. */
+    private MemorySegment hostArray() {
+        if (rows * cols * type.bytes() > MAX_ARRAY) {
+            throw new IllegalArgumentException("a matrix of " + shape() + " " + type + " is too large for a Java array; copy it in parts, or to a MemorySegment");
+        }
+        return MemorySegment.ofArray(new byte[(int) (rows * cols * type.bytes())]);
     }
 
     /** "rows×cols", for messages. */
@@ -169,16 +179,38 @@ public final class Matrix implements AutoCloseable {
         return root == other.root;
     }
 
-    /** Whether this and {@code other} share an element. Borrowings of the same memory are not recognised. */
+    /** Whether this and {@code other} share an element; borrowings of the same memory are recognised. */
     public boolean overlaps(Matrix other) {
         return overlaps(rows, cols, other, other.rows, other.cols);
     }
 
     /** Whether the leading r×c block of this shares an element with the leading r2×c2 block of other. */
     boolean overlaps(long r, long c, Matrix other, long r2, long c2) {
-        return root == other.root && r > 0 && c > 0 && r2 > 0 && c2 > 0
-                && firstRow < other.firstRow + r2 && other.firstRow < firstRow + r
+        if (r == 0 || c == 0 || r2 == 0 || c2 == 0) {
+            return false;
+        }
+        if (root != other.root) {
+            return overlapsByAddress(r, c, other, r2, c2);
+        }
+        return firstRow < other.firstRow + r2 && other.firstRow < firstRow + r
                 && firstCol < other.firstCol + c2 && other.firstCol < firstCol + c;
+    }
+
+    /** The same of memory that was borrowed apart: rectangles where rows are equally far from each other, else ranges. */
+    private boolean overlapsByAddress(long r, long c, Matrix other, long r2, long c2) {
+        long distance = other.segment.address() - segment.address();
+        long size = type.bytes();
+        if (leadingDimension != other.leadingDimension || type != other.type || distance % size != 0) {
+            return distance < span(r, c, leadingDimension) * size && -distance < span(r2, c2, other.leadingDimension) * other.type.bytes();
+        }
+        long row = Math.floorDiv(distance / size, leadingDimension); // of other's first element, as this counts rows
+        long col = Math.floorMod(distance / size, leadingDimension);
+        return meet(row, r2, r) && meet(col, c2, c) || meet(row + 1, r2, r) && meet(col - leadingDimension, c2, c);
+    }
+
+    /** Whether [from, from + count) and [0, other) share a number. */
+    private static boolean meet(long from, long count, long other) {
+        return from < other && from + count > 0;
     }
 
     /** The bytes that closing gives back; 0 for borrowed memory. */
@@ -196,10 +228,10 @@ public final class Matrix implements AutoCloseable {
 
     /** Called by the device only, which has checked its owner. */
     void release() {
-        closed = true;
         if (arena != null) {
             arena.close();
         }
+        closed = true;
     }
 
     @Override

@@ -32,7 +32,7 @@ public record Pissa(long seed, TopSvd svd) implements Initializer {
         Starts.checkUnmerged(layer);
         Starts.checkRank(layer, r, "singular vectors of the weight");
         Starts.checkWeight(layer);
-        try (Matrix w = Starts.effectiveWeight(layer); SingularTriplets t = svd.top(w, r, seed)) {
+        try (Matrix w = nonZero(Starts.effectiveWeight(layer)); SingularTriplets t = svd.top(w, r, seed)) {
             for (int i = 0; i < r; i++) {
                 double root = Math.sqrt(t.values()[i] / layer.config().eta());
                 layer.device().scale(root, t.vt().rows(i, i + 1));
@@ -40,5 +40,13 @@ public record Pissa(long seed, TopSvd svd) implements Initializer {
             }
             return Starts.prefill(layer, t.vt(), t.u(), "pissa", t.values(), t.numericalRank(), t.completed());
         }
+    }
+
+    private static Matrix nonZero(Matrix w) {
+        if (w.device().largest(w) == 0) {
+            w.close();
+            throw new IllegalArgumentException("the weight is all zeros; PiSSA needs a non-zero weight");
+        }
+        return w;
     }
 }

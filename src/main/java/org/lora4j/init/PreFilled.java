@@ -1,5 +1,7 @@
 package org.lora4j.init;
 
+import java.util.Objects;
+
 import org.lora4j.LoraLinear;
 import org.lora4j.device.Matrix;
 
@@ -10,6 +12,12 @@ import org.lora4j.device.Matrix;
  * @param b0 m×r on the layer's device, not modified
  */
 public record PreFilled(Matrix a0, Matrix b0) implements Initializer {
+    /** @throws NullPointerException when a factor is null */
+    public PreFilled {
+        Objects.requireNonNull(a0, "a0");
+        Objects.requireNonNull(b0, "b0");
+    }
+
     @Override
     public Initialization initialize(LoraLinear layer) {
         Starts.checkUnmerged(layer);

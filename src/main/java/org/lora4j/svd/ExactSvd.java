@@ -1,5 +1,7 @@
 package org.lora4j.svd;
 
+import java.util.Arrays;
+
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
@@ -17,16 +19,13 @@ public final class ExactSvd implements TopSvd {
         DataType type = g.type();
         long min = Math.min(g.rows(), g.cols());
         Matrix leadingU = device.allocate(type, g.rows(), k);
-        Matrix leadingVt = device.allocate(type, k, g.cols());
-        try (Matrix scaled = device.allocate(type, g.rows(), g.cols());
-                Matrix u = device.allocate(type, g.rows(), min);
+        Matrix leadingVt = null;
+        try (Matrix u = device.allocate(type, g.rows(), min);
                 Matrix s = device.allocate(type, 1, min);
                 Matrix vt = device.allocate(type, min, g.cols());
                 Matrix gv = device.allocate(type, g.rows(), k)) {
-            double unit = Triplets.powerOfTwo(device.largest(g));
-            device.copy(g, scaled);
-            device.scale(1 / unit, scaled);
-            device.svd(scaled, u, s, vt);
+            leadingVt = device.allocate(type, k, g.cols());
+            device.svd(g, u, s, vt);
             double[] values = s.read();
             int rank = Triplets.numericalRank(values, g);
             device.copy(u.columns(0, k), leadingU);
@@ -35,18 +34,15 @@ public final class ExactSvd implements TopSvd {
                 Triplets.complete(leadingU, leadingVt, rank, seed);
             }
             Triplets.fixSigns(leadingU, leadingVt);
-
-            double[] leading = java.util.Arrays.copyOf(values, k);
-            device.gemm(1, scaled, Op.NONE, leadingVt, Op.TRANSPOSE, 0, gv);
-            Certificate certificate = new Certificate(Residuals.of(gv, leadingU, leading),
-                    Residuals.capturedEnergy(leading, device.dot(scaled, scaled)), 0, 0, true);
-            for (int i = 0; i < k; i++) {
-                leading[i] *= unit;
-            }
+            double[] leading = Arrays.copyOf(values, k);
+            device.gemm(1, g, Op.NONE, leadingVt, Op.TRANSPOSE, 0, gv);
+            Certificate certificate = new Certificate(Residuals.of(gv, leadingU, leading), Residuals.capturedEnergy(leading, device.dot(g, g)), 0, 0, true);
             return new SingularTriplets(leadingU, leading, leadingVt, rank, certificate);
         } catch (RuntimeException e) {
             leadingU.close();
-            leadingVt.close();
+            if (leadingVt != null) {
+                leadingVt.close();
+            }
             throw e;
         }
     }

@@ -17,14 +17,6 @@ final class Triplets {
         }
     }
 
-    /** The power of two at or below |x|, by which dividing is exact; 1 for 0. Its inverse is finite too. */
-    static double powerOfTwo(double x) {
-        if (!Double.isFinite(x)) {
-            throw new IllegalArgumentException("the matrix contains " + x + "; every element must be finite");
-        }
-        return x == 0 ? 1 : Math.scalb(1.0, Math.max(Math.getExponent(x), Double.MIN_EXPONENT));
-    }
-
     /** The singular values above 4·ε·√max(m, n)·σ₁: below stands what rounding leaves where an exact one would be 0. */
     static int numericalRank(double[] values, Matrix g) {
         double threshold = 4 * 2 * g.type().unitRoundoff() * Math.sqrt(Math.max(g.rows(), g.cols())) * values[0];

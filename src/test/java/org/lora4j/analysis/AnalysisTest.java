@@ -57,6 +57,10 @@ class AnalysisTest {
             assertEquals(d.dot(g) / (d.norm() * g.norm()), alignment.cosine(), tolerance);
             assertEquals(residual, alignment.residual(eta, zeta), tolerance * residual);
             assertEquals(1, FirstOrderAlignment.cosine(gd, gd), tolerance);
+            double tiny = type == DataType.FLOAT32 ? 0x1p-60 : 0x1p-250; // the product of two squared norms underflows
+            try (Matrix small = g.times(tiny).on(device, type)) {
+                assertEquals(alignment.cosine(), FirstOrderAlignment.of(small, ad, bd).cosine(), tolerance);
+            }
         }
     }
 
@@ -74,6 +78,7 @@ class AnalysisTest {
         assertEquals(Math.sqrt((4.0 + 1) / (16 + 9 + 4 + 1)), FirstOrderAlignment.optimum(new double[] {4, 3, 2, 1}, 2), 1e-15);
         assertEquals(0, FirstOrderAlignment.optimum(new double[] {4, 3}, 2));
         assertEquals(1, FirstOrderAlignment.optimum(new double[] {4, 3}, 0));
+        assertEquals(0, FirstOrderAlignment.optimum(new double[] {0, 0}, 1));
     }
 
     /** With the stable scale and η = α/√r the forward moment is α²/γ² for every shape and rank. */

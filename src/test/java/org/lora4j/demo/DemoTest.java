@@ -115,7 +115,7 @@ class DemoTest {
         Adaptation.Outcome outcome = new Adaptation.Outcome(0.01, loss, 0.9, 0.5);
         Path file = folder.resolve("report.json");
         new Report("host", "a library", 3, Map.of("full", outcome, "lora", outcome, "loraGa", outcome),
-                List.of(new ScaleStability(4, 5, 2, 1.1, 1, 0.9, 0.8)), List.of(new KernelTiming(1, 2, 3, 4, 5, 6, 7, 8, 9, 10))).write(file);
+                List.of(new ScaleStability(4, 5, 2, 1.1, 1, 0.9, 0.8)), List.of(new KernelTiming(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12))).write(file);
         JsonNode report = new ObjectMapper().readTree(file.toFile());
         assertEquals("[device, library, seed, methods, stability, kernels]", names(report));
         for (String method : List.of("full", "lora", "loraGa")) {
@@ -130,6 +130,17 @@ class DemoTest {
         ConvergencePlot.draw(Map.of("LoRA", outcome), picture);
         assertTrue(Files.size(picture) > 1000);
         assertEquals(1000, ImageIO.read(picture.toFile()).getWidth());
+    }
+
+    @Test
+    void theReportTellsWhereLoraCatchesUp() {
+        double[] loraGa = new double[20];
+        double[] lora = new double[20];
+        Arrays.fill(loraGa, 1);
+        Arrays.setAll(lora, i -> i < 10 ? 2 : 0.5);
+        assertEquals("Averaged over 5 steps, LoRA first catches up at step 14; LoRA-GA is ahead at 9 of 16 steps.", Main.comparison(loraGa, lora));
+        Arrays.fill(lora, 2);
+        assertEquals("Averaged over 5 steps, LoRA doesn't catch up within these steps; LoRA-GA is ahead at 16 of 16 steps.", Main.comparison(loraGa, lora));
     }
 
     private static String names(JsonNode object) {

@@ -287,4 +287,24 @@ class FactorisationTest {
             }
         }
     }
+
+    /** Near the ends of the type's range squares over- and underflow; the decomposition and its check must not. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void svdOfAnyMagnitude(DataType type) {
+        double[] scales = type == DataType.FLOAT32 ? new double[] {0x1p-120, 0x1p120} : new double[] {0x1p-1000, 0x1p1000};
+        Reference one = Reference.random(6, 4, type, new Random(11));
+        for (double scale : scales) {
+            Matrix a = one.times(scale).on(device, type);
+            Matrix u = device.allocate(type, 6, 4);
+            Matrix s = device.allocate(type, 1, 4);
+            Matrix vt = device.allocate(type, 4, 4);
+            device.svd(a, u, s, vt);
+            Reference sigma = Reference.zeros(4, 4);
+            for (int i = 0; i < 4; i++) {
+                sigma.data()[5 * i] = s.read()[i] / scale;
+            }
+            one.assertNear("svd at " + scale, Reference.of(u).times(sigma).times(Reference.of(vt)), (6 + 10) * 2 * type.unitRoundoff());
+        }
+    }
 }

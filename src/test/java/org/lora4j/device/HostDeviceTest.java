@@ -163,6 +163,30 @@ class HostDeviceTest {
         assertEquals((float) x.at(2, 0), memory.getAtIndex(ValueLayout.JAVA_FLOAT, 2 * APART + 32));
     }
 
+    @Test
+    void memoryBorrowedTwiceIsKnownToOverlap() {
+        Matrix a = device.allocate(DataType.FLOAT64, 4, 4);
+        Matrix same = device.borrow(a.segment(), DataType.FLOAT64, 4, 4, 4);
+        Matrix half = device.borrow(a.segment().asSlice(0, 64), DataType.FLOAT64, 2, 4, 4);
+        Matrix rest = device.borrow(a.segment().asSlice(64), DataType.FLOAT64, 2, 4, 4);
+        assertThrows(IllegalArgumentException.class, () -> device.gemm(1, a, Op.NONE, a, Op.NONE, 0, same));
+        assertTrue(a.overlaps(half) && same.overlaps(rest));
+        assertFalse(half.overlaps(rest));
+        Matrix left = device.borrow(a.segment(), DataType.FLOAT64, 3, 2, 4); // columns 0, 1 and 2, 3 of rows 0 … 2 and 1 … 3
+        Matrix right = device.borrow(a.segment().asSlice(6 * 8), DataType.FLOAT64, 3, 2, 4);
+        assertFalse(left.overlaps(right) || right.overlaps(left));
+        Matrix wrapped = device.borrow(a.segment().asSlice(3 * 8), DataType.FLOAT64, 3, 2, 4); // column 3, and 0 of the next row
+        assertTrue(left.overlaps(wrapped) && wrapped.overlaps(left) && right.overlaps(wrapped));
+        Matrix narrow = device.borrow(a.segment(), DataType.FLOAT64, 2, 1, 3);
+        assertTrue(left.overlaps(narrow) && narrow.overlaps(left));
+    }
+
+    @Test
+    void aMatrixTooLargeForAJavaArrayIsRefusedInWords(@TempDir Path folder) throws IOException {
+        Matrix large = device.borrow(sparse(folder, 1L << 30), DataType.FLOAT32, 1 << 15, 1 << 15, 1 << 15);
+        assertTrue(assertThrows(IllegalArgumentException.class, large::read).getMessage().contains("32768×32768"));
+    }
+
     /** LAPACK counts elements in 32 bits and would write anywhere; BLAS counts rows and columns alone. */
     @Test
     void factorisationsOfFarRowsAreRefusedAndSolvesAreRight(@TempDir Path folder) throws IOException {

@@ -10,6 +10,7 @@ import java.util.Random;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.lora4j.Reference;
@@ -19,7 +20,7 @@ import org.lora4j.device.HostLapack.SvdDriver;
 /** The host's SVD believes no driver: an answer that is wrong is found out, and the next driver is asked. */
 class SvdLadderTest {
     private static final SvdDriver GOOD = Blas::gesdd;
-    private static final Rung NOT_CONVERGED = new Rung("first", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
+    private static final Rung NOT_CONVERGED = rung("first", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
         if (lwork == -1) {
             return 0;
         }
@@ -27,8 +28,8 @@ class SvdLadderTest {
         u.fill((byte) -1);
         return 3;
     });
-    private static final Rung WRONG_ARGUMENT = new Rung("second", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> -7);
-    private static final Rung SILENT = new Rung("silent", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> 0);
+    private static final Rung WRONG_ARGUMENT = rung("second", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> -7);
+    private static final Rung SILENT = rung("silent", (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> 0);
     /** The right vectors in the wrong order. */
     private static final Rung LIAR = afterGood("liar", (type, m, n, s, u, ldu, vt, ldvt) -> {
         for (int i = 0; i < m; i++) {
@@ -51,12 +52,16 @@ class SvdLadderTest {
     /** One NaN in V, in a row whose singular value doesn't hide it. */
     private static final Rung NAN = afterGood("nan", (type, m, n, s, u, ldu, vt, ldvt) -> type.set(vt, 0, Double.NaN));
 
+    private static Rung rung(String name, SvdDriver driver) {
+        return new Rung(name, driver, (m, n) -> 1);
+    }
+
     private interface Damage {
         void to(DataType type, int m, int n, MemorySegment s, MemorySegment u, int ldu, MemorySegment vt, int ldvt);
     }
 
     private static Rung afterGood(String name, Damage damage) {
-        return new Rung(name, (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
+        return rung(name, (blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
             int info = GOOD.run(blas, type, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork);
             if (lwork != -1) {
                 damage.to(type, m, n, s, u, ldu, vt, ldvt);
@@ -100,7 +105,7 @@ class SvdLadderTest {
     @ParameterizedTest
     @EnumSource(DataType.class)
     void theNextDriversGoodAnswerIsTaken(DataType type) {
-        Rung good = new Rung("good", GOOD);
+        Rung good = rung("good", GOOD);
         for (Rung bad : List.of(NOT_CONVERGED, WRONG_ARGUMENT, SILENT, LIAR, STRETCHED, NAN)) {
             svd(type, bad, good);
             svd(type, NOT_CONVERGED, bad, good);
@@ -119,7 +124,7 @@ class SvdLadderTest {
     @ParameterizedTest
     @EnumSource(DataType.class)
     void aGoodAnswerEndsTheLadder(DataType type) {
-        svd(type, new Rung("good", GOOD), new Rung("never", (b, t, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
+        svd(type, rung("good", GOOD), rung("never", (b, t, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
             throw new AssertionError("the first answer was good");
         }));
     }
@@ -138,5 +143,17 @@ class SvdLadderTest {
         long held = device.counters().currentBytes();
         assertThrows(NativeException.class, () -> svd(type, LIAR));
         assertEquals(held + (54 + 54 + 6 + 36) * type.bytes(), device.counters().currentBytes(), "the workspace is given back");
+    }
+
+    /** From 23,170 on the documented workspace of gesdd has more than 2³¹ elements; its own count would wrap around. */
+    @Test
+    void aDriverWhoseWorkspaceCannotBeCountedIsNotCalled() {
+        Rung gesdd = HostLapack.LADDER.get(0);
+        assertEquals(4 * 100 * 100 + 7 * 100 + 200, gesdd.workspace().applyAsLong(200, 100));
+        assertTrue(gesdd.workspace().applyAsLong(23_170, 23_170) > Integer.MAX_VALUE);
+        SvdDriver never = (b, t, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
+            throw new AssertionError("its workspace can't be counted");
+        };
+        svd(DataType.FLOAT64, new Rung("huge", never, (m, n) -> Integer.MAX_VALUE), rung("good", GOOD));
     }
 }

@@ -87,6 +87,15 @@ class InitializerInputTest {
     }
 
     @Test
+    void aWeightOfZerosHasNoPrincipalPart() {
+        device.fill(layer.weight(), 0);
+        var zero = assertThrows(IllegalArgumentException.class, () -> new Pissa().initialize(layer));
+        assertTrue(zero.getMessage().contains("zeros"));
+        assertThrows(IllegalArgumentException.class, () -> LoraGa.of(gradient).withScale(new Scale.WeightSvd()).initialize(layer));
+        assertThrows(NullPointerException.class, () -> new PreFilled(null, gradient));
+    }
+
+    @Test
     void shapesThatDisagreeAreBothNamed() {
         Matrix transposed = device.allocate(TYPE, 10, 6);
         device.fill(transposed, 1);
