@@ -8,6 +8,7 @@ module org.lora4j {
     exports org.lora4j;
     exports org.lora4j.analysis;
     exports org.lora4j.device;
+    exports org.lora4j.gradient;
     exports org.lora4j.init;
     exports org.lora4j.svd;
 

@@ -108,14 +108,14 @@ final class HostLapack {
 
     /**
      * What is wrong with a decomposition of scale·A, or null. It is good when ‖A − U·S·Vᵀ‖ ≤ t·‖A‖ (Frobenius) and no element of
-     * UᵀU − I or VᵀV − I exceeds t, where t = (max(m, n) + 10)·ε; LAPACK's own tests allow 30 times as much.
+     * UᵀU − I or VᵀV − I exceeds t, where t = 4·(max(m, n) + 10)·ε; LAPACK's own tests allow 30·max(m, n)·ε.
      */
     private String defect(Matrix a, double scale, Matrix u, Matrix s, Matrix vt, MemorySegment residual, Scratch scratch) {
         DataType type = a.type();
         int m = (int) a.rows();
         int n = (int) a.cols();
         int k = (int) s.cols();
-        double tolerance = (Math.max(m, n) + 10) * 2 * type.unitRoundoff();
+        double tolerance = 4 * (Math.max(m, n) + 10) * 2 * type.unitRoundoff();
         int none = openblas_h.CblasNoTrans();
         int transpose = openblas_h.CblasTrans();
 

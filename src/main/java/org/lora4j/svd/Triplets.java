@@ -17,6 +17,14 @@ final class Triplets {
         }
     }
 
+    /** The power of two at or below |x|, by which dividing is exact; 1 for 0. Its inverse is finite too. */
+    static double powerOfTwo(double x) {
+        if (!Double.isFinite(x)) {
+            throw new IllegalArgumentException("the matrix contains " + x + "; every element must be finite");
+        }
+        return x == 0 ? 1 : Math.scalb(1.0, Math.max(Math.getExponent(x), Double.MIN_EXPONENT));
+    }
+
     /** The singular values above 4·ε·√max(m, n)·σ₁: below stands what rounding leaves where an exact one would be 0. */
     static int numericalRank(double[] values, Matrix g) {
         double threshold = 4 * 2 * g.type().unitRoundoff() * Math.sqrt(Math.max(g.rows(), g.cols())) * values[0];
@@ -83,4 +91,62 @@ final class Triplets {
         }
     }
 
+
+    /**
+     * Makes the result: descending, completed where the rank is low, signs fixed, σ scaled back. Takes over U and Vᵀ.
+     *
+     * @param sigma of G/unit, descending but for near equals
+     */
+    static SingularTriplets finish(Matrix g, Matrix u, double[] sigma, Matrix vt, double unit, Certificate certificate, long seed) {
+        for (int i = 1; i < sigma.length; i++) { // insertion sort: near equals may have changed places
+            for (int j = i; j > 0 && sigma[j] > sigma[j - 1]; j--) {
+                swap(u.columns(j, j + 1), u.columns(j - 1, j));
+                swap(vt.rows(j, j + 1), vt.rows(j - 1, j));
+                swap(sigma, j);
+                swap(certificate.residuals(), j);
+            }
+        }
+        int rank = numericalRank(sigma, g);
+        if (rank < sigma.length) {
+            complete(u, vt, rank, seed);
+        }
+        fixSigns(u, vt);
+        double[] values = new double[sigma.length];
+        for (int i = 0; i < sigma.length; i++) {
+            values[i] = sigma[i] * unit;
+        }
+        return new SingularTriplets(u, values, vt, rank, certificate);
+    }
+
+    private static void swap(double[] a, int j) {
+        double x = a[j];
+        a[j] = a[j - 1];
+        a[j - 1] = x;
+    }
+
+    private static void swap(Matrix a, Matrix b) {
+        Device device = a.device();
+        try (Matrix copy = device.allocate(a.type(), a.rows(), a.cols())) {
+            device.copy(a, copy);
+            device.copy(b, a);
+            device.copy(copy, b);
+        }
+    }
+
+    /** Fills {@code a} with ±1 from the seed, by SplitMix64 (Steele, Lea and Flood 2014). */
+    static void randomSigns(Matrix a, long seed) {
+        double[] signs = new double[Math.toIntExact(a.rows() * a.cols())];
+        long state = seed;
+        long bits = 0;
+        for (int i = 0; i < signs.length; i++) {
+            if (i % 64 == 0) {
+                state += 0x9e3779b97f4a7c15L;
+                bits = (state ^ state >>> 30) * 0xbf58476d1ce4e5b9L;
+                bits = (bits ^ bits >>> 27) * 0x94d049bb133111ebL;
+                bits ^= bits >>> 31;
+            }
+            signs[i] = (bits >>> i % 64 & 1) == 0 ? 1 : -1;
+        }
+        a.write(signs);
+    }
 }

@@ -34,7 +34,7 @@ class Nd4jCoexistenceTest {
 
     @ParameterizedTest
     @CsvSource({"lora4j, nd4j", "nd4j, lora4j"})
-    void eachUsesItsOwnOpenBlas(String first, String second) throws Exception {
+    void lora4jUsesItsOwnOpenBlas(String first, String second) throws Exception {
         assertComputes("host, OpenBLAS 0.3.31", first, second, List.of(ForkedJvm.openblasJar()));
     }
 

@@ -1,0 +1,288 @@
+package org.lora4j.gradient;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+import org.lora4j.device.DataType;
+import org.lora4j.device.Device;
+import org.lora4j.device.Matrix;
+import org.lora4j.device.Op;
+import org.lora4j.svd.SingularTriplets;
+
+/**
+ * The leading singular triplets of G = Σ dYᵀ·X (m×n) in one pass over the micro-batches and (m+n)·l elements of memory.
+ *
+ * <p>Kept are Y = G·Ω (m×l) and Z = Gᵀ·Ψ (n×l) for random signs Ω (n×l) and Ψ (m×l), which are made from the seed when
+ * needed: a range and a co-range sketch (Tropp, Yurtsever, Udell, Cevher, arXiv 1609.00048). Both are linear in G, so that
+ * the sketches of several shards of the data add up ({@link #merge}) and the order of the micro-batches doesn't matter,
+ * to rounding. An {@link #update} takes four thin products. The last l/16 columns (2 to 16) are set aside to
+ * estimate the error. Beside them stands a workspace of about a tenth of the memory; {@link #top} takes up to
+ * (m+n)·3k more while it runs. No matrix of m×n is ever made.
+ *
+ * <p>How near one pass comes to G's own triplets depends on how fast the singular values fall: sampling leaves an error
+ * of the order of (k/l)·Σ_{i>k} σᵢ². For LoRA-GA of rank r (k = 2r) l = 8r is a good start; {@link #refine} gains the rest
+ * by further passes over the data.
+ *
+ * <p>What {@link SingularTriplets#certificate()} says is estimated from the columns set aside, because G itself is not
+ * there to measure: the residuals are the larger of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁ with a relative standard
+ * error of about 1/√(l/8), and the captured energy is 1 − ‖G − U·S·Vᵀ‖²/‖G‖². It counts as converged when every estimated
+ * residual is at most 0.01.
+ */
+public final class GradientSketch implements GradientSource, AutoCloseable {
+    private final Device device;
+    private final DataType type;
+    private final long m;
+    private final long n;
+    private final int l;
+    private final long seed;
+    private final Matrix range; // Y = G·Ω (m,l)
+    private final Matrix coRange; // Z = Gᵀ·Ψ (n,l)
+    private final Matrix panel; // X·Ω or dY·Ψ of some rows of a micro-batch
+    private final Matrix block; // some rows of Ω or Ψ
+    private final SignMatrix omega;
+    private final SignMatrix psi;
+    private long batches;
+    private long batchRows;
+    private boolean closed;
+
+    /**
+     * The sketch of G = 0.
+     *
+     * @param m out features
+     * @param n in features
+     * @param l columns of each sketch, from 8 to min(m, n); 8r for a LoRA-GA start of rank r
+     * @param seed of the test matrices; shards that are to be merged have the same
+     */
+    public GradientSketch(Device device, DataType type, long m, long n, int l, long seed) {
+        Batches.checkShape(m, n);
+        if (l < 8 || l > Math.min(m, n)) {
+            throw new IllegalArgumentException("a sketch of " + l + " columns for a gradient of " + m + "×" + n + ": it must have at least 8 and at most "
+                    + Math.min(m, n));
+        }
+        this.device = device;
+        this.type = type;
+        this.m = m;
+        this.n = n;
+        this.l = l;
+        this.seed = seed;
+        Matrix[] made = Allocations.all(device, type, new long[][] {
+            {m, l}, {n, l}, {Math.clamp((m + n) / 16, 16, 1024), l}, {Math.clamp((m + n) / 32, 16, 256), l}});
+        range = made[0];
+        coRange = made[1];
+        panel = made[2];
+        block = made[3];
+        SignMatrix.Workspace workspace = new SignMatrix.Workspace(block);
+        omega = new SignMatrix(seed, 1, workspace);
+        psi = new SignMatrix(seed, 2, workspace);
+    }
+
+    /**
+     * Adds dYᵀ·X to the G that is sketched, in four thin products; nothing is allocated on the device.
+     *
+     * @param x the layer's input, b×n, not modified
+     * @param dy gradient of the loss with respect to the layer's output, b×m, not modified
+     * @throws IllegalArgumentException when shape, type or device is wrong; the sketch is then as it was
+     */
+    public void update(Matrix x, Matrix dy) {
+        Batches.checkOpen(closed, "gradient sketch");
+        Batches.check(device, type, m, n, x, dy);
+        for (long i = 0; i < x.rows(); i += panel.rows()) {
+            long to = Math.min(i + panel.rows(), x.rows());
+            Matrix xRows = x.rows(i, to);
+            Matrix dyRows = dy.rows(i, to);
+            Matrix image = panel.rows(0, to - i);
+            omega.multiply(xRows, image);
+            device.gemm(1, dyRows, Op.TRANSPOSE, image, Op.NONE, 1, range); // Y += dYᵀ·(X·Ω)
+            psi.multiply(dyRows, image);
+            device.gemm(1, xRows, Op.TRANSPOSE, image, Op.NONE, 1, coRange); // Z += Xᵀ·(dY·Ψ)
+        }
+        batches++;
+        batchRows += x.rows();
+    }
+
+    /**
+     * Adds the gradient that {@code other} has sketched, from another shard of the data. Other is not modified.
+     *
+     * @throws IllegalArgumentException when other differs in shape, l, seed, type or device; this is then as it was
+     */
+    public void merge(GradientSketch other) {
+        Batches.checkOpen(closed, "gradient sketch");
+        Batches.checkOpen(other.closed, "gradient sketch to merge");
+        device.checkOwned();
+        if (other == this || other.device != device || !other.kind().equals(kind())) {
+            throw new IllegalArgumentException("merge: " + other.kind() + (other.device == device ? "" : " on another device")
+                    + (other == this ? " with itself" : " into " + kind()) + "; only different sketches of one kind on one device add up");
+        }
+        double[] ones = new double[l * l];
+        for (int i = 0; i < l; i++) {
+            ones[i * l + i] = 1;
+        }
+        try (Matrix identity = device.allocate(type, l, l)) {
+            identity.write(ones);
+            device.gemm(1, other.range, Op.NONE, identity, Op.NONE, 1, range);
+            device.gemm(1, other.coRange, Op.NONE, identity, Op.NONE, 1, coRange);
+        }
+        batches += other.batches;
+        batchRows += other.batchRows;
+    }
+
+    private String kind() {
+        return "a sketch of " + type + " " + m + "×" + n + ", l = " + l + ", seed " + seed;
+    }
+
+    /**
+     * {@inheritDoc}
+     *
+     * @param k at most half of the columns that are not set aside: 3.75r of l = 8r
+     */
+    @Override
+    public SingularTriplets top(int k, long completion) {
+        Batches.checkOpen(closed, "gradient sketch");
+        device.checkOwned();
+        Batches.checkCount(k, sampling() / 2, "from a sketch of " + l + " columns");
+        double unit = unit();
+        int[] sizes = {k, k + k / 2, 2 * k};
+        try (Matrix q = ThinBasis.of(range.columns(0, sampling()), 2 * k, unit, completion);
+                Matrix p = ThinBasis.of(coRange.columns(0, sampling()), 2 * k, unit, completion + 1)) {
+            Matrix gTheta = range.columns(sampling(), l);
+            Matrix gXi = coRange.columns(sampling(), l);
+            double norm2 = (device.dot(gTheta, gTheta) + device.dot(gXi, gXi)) / unit / unit;
+            TwoSided equations = new TwoSided(psi.transposeTimes(q), SmallMatrix.product(1 / unit, coRange, p),
+                    omega.transposeTimes(p).transpose(), SmallMatrix.product(1 / unit, q, range), l - sampling(), norm2);
+            return equations.triplets(q, p, k, sizes, unit, 1);
+        }
+    }
+
+    /**
+     * Turns this sketch into a second pass over the data, with (m+n)·l elements of memory again: this sketch is closed.
+     * Save it or take its triplets before, if they are wanted.
+     */
+    public GradientRefinement refine() {
+        Batches.checkOpen(closed, "gradient sketch");
+        device.checkOwned();
+        double unit = unit();
+        int probes = l - sampling();
+        int columns = sampling() / 2;
+        Matrix[] made = Allocations.all(device, type, new long[][] {{m, probes}, {n, probes}});
+        Matrix q = null;
+        try {
+            device.copy(range.columns(sampling(), l), made[0]);
+            device.copy(coRange.columns(sampling(), l), made[1]);
+            q = ThinBasis.of(range.columns(0, sampling()), columns, unit, seed);
+            Matrix p = ThinBasis.of(coRange.columns(0, sampling()), columns, unit, seed + 1);
+            range.close();
+            coRange.close();
+            panel.close();
+            closed = true;
+            return new GradientRefinement(q, p, new GradientRefinement.Probes(made[0], made[1], omega, psi, block), 2);
+        } catch (RuntimeException e) {
+            for (Matrix a : made) {
+                a.close();
+            }
+            if (q != null) {
+                q.close();
+            }
+            throw e;
+        }
+    }
+
+    /** A power of two near the largest element, by which the sketches are divided. */
+    private double unit() {
+        Batches.checkFinite("sketch of the gradient", range);
+        Batches.checkFinite("sketch of the gradient", coRange);
+        return ThinBasis.powerOfTwo(Math.max(Math.abs(device.largest(range)), Math.abs(device.largest(coRange))));
+    }
+
+    /** How many columns sample; the others are set aside. */
+    int sampling() {
+        return l - Math.clamp(l / 16, 2, 16);
+    }
+
+    /**
+     * Writes the sketch to {@code file}, by way of a file beside it that is renamed when it is complete.
+     *
+     * @throws IOException when it can't be written; a file that was there stays
+     */
+    public void save(Path file) throws IOException {
+        Batches.checkOpen(closed, "gradient sketch");
+        device.checkOwned();
+        SketchFile.save(file, this);
+    }
+
+    /**
+     * A sketch that was saved, to go on with, on {@code device}.
+     *
+     * @throws IOException naming the file and the reason when it is not a sketch, of another version, or damaged;
+     *     nothing is allocated on the device before all of the file was checked
+     */
+    public static GradientSketch load(Device device, Path file) throws IOException {
+        device.checkOwned();
+        return SketchFile.load(device, file);
+    }
+
+    @Override
+    public Device device() {
+        return device;
+    }
+
+    @Override
+    public DataType type() {
+        return type;
+    }
+
+    @Override
+    public long rows() {
+        return m;
+    }
+
+    @Override
+    public long cols() {
+        return n;
+    }
+
+    /** l, the columns of each of the two sketches. */
+    public int columns() {
+        return l;
+    }
+
+    /** The seed of the test matrices. */
+    public long seed() {
+        return seed;
+    }
+
+    /** How many micro-batches were added, those of merged sketches included. */
+    public long batches() {
+        return batches;
+    }
+
+    /** How many rows those micro-batches had. */
+    public long batchRows() {
+        return batchRows;
+    }
+
+    Matrix range() {
+        return range;
+    }
+
+    Matrix coRange() {
+        return coRange;
+    }
+
+    /** Called by {@link SketchFile} on a sketch it has filled. */
+    void count(long ofBatches, long ofRows) {
+        batches = ofBatches;
+        batchRows = ofRows;
+    }
+
+    /** Frees the sketch. Closing again does nothing. */
+    @Override
+    public void close() {
+        if (!closed) {
+            range.close();
+            coRange.close();
+            panel.close();
+            block.close();
+            closed = true;
+        }
+    }
+}

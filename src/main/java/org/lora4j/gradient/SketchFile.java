@@ -1,0 +1,163 @@
+package org.lora4j.gradient;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.zip.CRC32C;
+
+import org.lora4j.device.DataType;
+import org.lora4j.device.Device;
+import org.lora4j.device.Matrix;
+
+/**
+ * The file of a {@link GradientSketch}, little-endian:
+ * <pre>
+ *     8 bytes  "lora4jGS"         4  version, 1            4  bytes of an element: 4 (float32) or 8 (float64)
+ *     8        m                  8  n                     8  l                8  seed
+ *     8        micro-batches      8  their rows
+ *     m·l elements of Y, n·l of Z, row after row
+ *     8 bytes  CRC-32C of all before
+ * </pre>
+ */
+final class SketchFile {
+    private static final long MAGIC = 0x5347_6a34_6172_6f6cL; // "lora4jGS" read as little-endian
+    private static final int VERSION = 1;
+    private static final int HEADER = 64;
+    private static final int CHECKSUM = 8;
+    private static final int PIECE = 1 << 16;
+
+    private SketchFile() {}
+
+    static void save(Path file, GradientSketch sketch) throws IOException {
+        Path target = file.toAbsolutePath();
+        Path temporary = Files.createTempFile(target.getParent(), target.getFileName().toString(), ".part");
+        try {
+            CRC32C checksum = new CRC32C();
+            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
+                ByteBuffer header = buffer(HEADER);
+                header.putLong(MAGIC).putInt(VERSION).putInt(sketch.type().bytes()).putLong(sketch.rows()).putLong(sketch.cols())
+                        .putLong(sketch.columns()).putLong(sketch.seed()).putLong(sketch.batches()).putLong(sketch.batchRows());
+                write(channel, header.flip(), checksum);
+                for (Matrix a : new Matrix[] {sketch.range(), sketch.coRange()}) {
+                    for (long i = 0; i < a.rows(); i++) {
+                        ByteBuffer row = buffer((int) a.cols() * a.type().bytes());
+                        for (double x : a.rows(i, i + 1).read()) {
+                            if (a.type() == DataType.FLOAT32) {
+                                row.putFloat((float) x);
+                            } else {
+                                row.putDouble(x);
+                            }
+                        }
+                        write(channel, row.flip(), checksum);
+                    }
+                }
+                write(channel, buffer(CHECKSUM).putLong(checksum.getValue()).flip(), checksum);
+                channel.force(true);
+            }
+            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } finally {
+            Files.deleteIfExists(temporary);
+        }
+    }
+
+    static GradientSketch load(Device device, Path file) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            if (channel.size() < HEADER + CHECKSUM) {
+                throw new IOException(file + ": " + channel.size() + " bytes are too few for a gradient sketch");
+            }
+            ByteBuffer header = read(channel, buffer(HEADER), file);
+            if (header.getLong() != MAGIC) {
+                throw new IOException(file + " is not a gradient sketch");
+            }
+            int version = header.getInt();
+            if (version != VERSION) {
+                throw new IOException(file + " is a gradient sketch of version " + version + "; this library reads version " + VERSION);
+            }
+            int bytes = header.getInt();
+            long m = header.getLong();
+            long n = header.getLong();
+            long l = header.getLong();
+            checkSize(file, channel.size(), bytes, m, n, l);
+            long seed = header.getLong();
+            long batches = header.getLong();
+            long rows = header.getLong();
+            checkChecksum(channel, file);
+            if (batches < 0 || rows < 0) {
+                throw new IOException(file + " claims " + batches + " micro-batches of " + rows + " rows");
+            }
+            GradientSketch sketch = new GradientSketch(device, bytes == 4 ? DataType.FLOAT32 : DataType.FLOAT64, m, n, (int) l, seed);
+            try {
+                channel.position(HEADER);
+                fill(channel, sketch.range(), file);
+                fill(channel, sketch.coRange(), file);
+                sketch.count(batches, rows);
+                return sketch;
+            } catch (IOException | RuntimeException e) {
+                sketch.close();
+                throw e;
+            }
+        }
+    }
+
+    private static void checkSize(Path file, long size, int bytes, long m, long n, long l) throws IOException {
+        String claim = file + " claims " + m + "×" + n + ", l = " + l + ", elements of " + bytes + " bytes";
+        if ((bytes != 4 && bytes != 8) || m < 1 || n < 1 || l < 8 || l > Math.min(m, n) || l > Integer.MAX_VALUE / 8) {
+            throw new IOException(claim + ", which no gradient sketch has: it is damaged");
+        }
+        long elements = (size - HEADER - CHECKSUM) / bytes;
+        if ((size - HEADER - CHECKSUM) % (bytes * l) != 0 || m > elements || n > elements || m + n != elements / l) {
+            throw new IOException(claim + ", which don't make the " + size + " bytes that it has: it is damaged or not complete");
+        }
+    }
+
+    private static void checkChecksum(FileChannel channel, Path file) throws IOException {
+        CRC32C checksum = new CRC32C();
+        channel.position(0);
+        for (long left = channel.size() - CHECKSUM; left > 0;) {
+            ByteBuffer piece = read(channel, buffer((int) Math.min(left, PIECE)), file);
+            left -= piece.remaining();
+            checksum.update(piece);
+        }
+        if (read(channel, buffer(CHECKSUM), file).getLong() != checksum.getValue()) {
+            throw new IOException(file + " is damaged: its checksum is wrong");
+        }
+    }
+
+    private static void fill(FileChannel channel, Matrix a, Path file) throws IOException {
+        double[] values = new double[(int) a.cols()];
+        for (long i = 0; i < a.rows(); i++) {
+            ByteBuffer row = read(channel, buffer(values.length * a.type().bytes()), file);
+            for (int j = 0; j < values.length; j++) {
+                values[j] = a.type() == DataType.FLOAT32 ? row.getFloat() : row.getDouble();
+            }
+            a.rows(i, i + 1).write(values);
+        }
+    }
+
+    private static ByteBuffer buffer(int bytes) {
+        return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    private static void write(FileChannel channel, ByteBuffer bytes, CRC32C checksum) throws IOException {
+        checksum.update(bytes.duplicate());
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
+    }
+
+    /** Fills {@code bytes} and flips it. */
+    private static ByteBuffer read(FileChannel channel, ByteBuffer bytes, Path file) throws IOException {
+        while (bytes.hasRemaining()) {
+            if (channel.read(bytes) < 0) {
+                throw new EOFException(file + " ended early");
+            }
+        }
+        return bytes.flip();
+    }
+}

@@ -1,0 +1,344 @@
+package org.lora4j.gradient;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.function.Supplier;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.Reference;
+import org.lora4j.device.Counters.Call;
+import org.lora4j.device.DataType;
+import org.lora4j.device.Device;
+import org.lora4j.device.Matrix;
+import org.lora4j.svd.Certificate;
+import org.lora4j.svd.ExactSvd;
+import org.lora4j.svd.SingularTriplets;
+
+/** A sketch and its refinement against the exact SVD of the gradient that was streamed, and the laws of a linear sketch. */
+@ParameterizedClass(name = "{0}")
+@MethodSource("org.lora4j.TestDevices#all")
+class GradientSketchTest {
+    private static final int M = 90;
+    private static final int N = 120;
+    private static final int L = 64;
+
+    @Parameter
+    Supplier<Device> opener;
+    private Device device;
+
+    @BeforeEach
+    void open() {
+        device = opener.get();
+    }
+
+    @AfterEach
+    void close() {
+        device.close();
+    }
+
+    private GradientSketch of(Streams s, DataType type, long seed) {
+        GradientSketch sketch = new GradientSketch(device, type, s.dy().get(0).cols(), s.x().get(0).cols(), L, seed);
+        s.feed(device, type, sketch::update);
+        return sketch;
+    }
+
+    private static void assertOrthonormal(SingularTriplets t, double tolerance) {
+        Reference u = Reference.of(t.u());
+        Reference vt = Reference.of(t.vt());
+        Reference.identity(vt.rows()).assertNear("UᵀU", u.transpose().times(u), tolerance);
+        Reference.identity(vt.rows()).assertNear("VᵀV", vt.times(vt.transpose()), tolerance);
+    }
+
+    /** ‖G − U·S·Vᵀ‖/‖G‖. */
+    private static double left(Reference g, SingularTriplets t) {
+        Reference us = Reference.of(t.u());
+        for (int i = 0; i < us.data().length; i++) {
+            us.data()[i] *= t.values()[i % t.values().length];
+        }
+        return us.times(Reference.of(t.vt())).plus(-1, g).norm() / g.norm();
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void aGradientOfLowRankIsFoundExactly(DataType type) {
+        double tolerance = type == DataType.FLOAT32 ? 2e-5 : 1e-9;
+        for (int rank : new int[] {1, 5, 16}) {
+            Streams s = Streams.random(M, N, type, 2, rank);
+            Reference g = s.gradient();
+            try (GradientSketch sketch = of(s, type, 9); SingularTriplets t = sketch.top(16, 0); Matrix on = g.on(device, type);
+                    SingularTriplets exact = new ExactSvd().top(on, 16, 0)) {
+                assertEquals(0, left(g, t), tolerance);
+                assertEquals(rank, t.numericalRank());
+                assertEquals(exact.values()[0], t.values()[0], tolerance * exact.values()[0]);
+                assertOrthonormal(t, 100 * type.unitRoundoff());
+                Certificate c = t.certificate();
+                assertEquals(1, c.capturedEnergy(), tolerance);
+                assertTrue(c.converged() && c.largestResidual() <= tolerance, c::toString);
+                for (int i = 0; i < rank; i++) {
+                    assertTrue(device.largest(t.vt().rows(i, i + 1)) > 0, "sign of pair " + i);
+                }
+            }
+        }
+    }
+
+    @Test
+    void aZeroGradientIsCompletedOrthonormally() {
+        try (GradientSketch sketch = new GradientSketch(device, DataType.FLOAT32, M, N, L, 1); SingularTriplets t = sketch.top(4, 0);
+                SingularTriplets other = sketch.top(4, 1)) {
+            assertFalse(Arrays.equals(t.u().read(), other.u().read()), "completed from the seed");
+            assertEquals(0, t.numericalRank());
+            assertArrayEquals(new double[4], t.values());
+            assertOrthonormal(t, 1e-5);
+        }
+    }
+
+    /** The error is within a small multiple of the least possible (Eckart and Young), the passes bring it there. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void eachPassComesNearerToTheOptimum(DataType type) {
+        Streams s = Streams.decaying(M, N, type, 3, 80, 0.85, 16);
+        Reference g = s.gradient();
+        int k = 16;
+        try (Matrix on = g.on(device, type); SingularTriplets exact = new ExactSvd().top(on, k, 0)) {
+            double least = left(g, exact);
+            double optimum = Streams.alignment(g, Reference.of(exact.u()), Reference.of(exact.vt()));
+            double worst = 1;
+            double worst2 = 1;
+            double worst4 = 1;
+            for (int seed = 0; seed < 5; seed++) {
+                GradientSketch sketch = of(s, type, seed);
+                try (SingularTriplets t = sketch.finish(k / 2)) {
+                    assertTrue(left(g, t) < 1.3 * least, left(g, t) + " of " + least);
+                    worst = Math.min(worst, Streams.alignment(g, Reference.of(t.u()), Reference.of(t.vt())) / optimum);
+                    assertEquals(1, t.certificate().steps());
+                }
+                GradientRefinement pass = sketch.refine();
+                assertThrows(IllegalStateException.class, () -> sketch.top(4, 0), "the sketch was turned into the pass");
+                for (int i = 2; i <= 4; i++) {
+                    assertEquals(i, pass.pass());
+                    s.reversed().feed(device, type, pass::update);
+                    try (SingularTriplets t = pass.finish(k / 2)) {
+                        assertOrthonormal(t, 200 * type.unitRoundoff());
+                        double a = Streams.alignment(g, Reference.of(t.u()), Reference.of(t.vt())) / optimum;
+                        worst2 = i == 2 ? Math.min(worst2, a) : worst2;
+                        worst4 = i == 4 ? Math.min(worst4, a) : worst4;
+                        if (i == 4) {
+                            assertEquals(least, left(g, t), 2e-3 * least);
+                        }
+                        assertEquals(i, t.certificate().steps());
+                    }
+                    pass = i < 4 ? pass.refine() : pass;
+                }
+                pass.close();
+            }
+            assertTrue(worst > 0.99, "one pass: " + worst);
+            assertTrue(worst2 > 0.999, "two passes: " + worst2);
+            assertTrue(worst4 > 0.99999, "four passes: " + worst4);
+            assertEquals(on.rows() * on.cols() * type.bytes() + (M + N) * (long) k * type.bytes(), device.counters().currentBytes(), "nothing is left");
+        }
+    }
+
+    /** The estimates are of the size of what they estimate: in the mean of several seeds within their standard error. */
+    @Test
+    void theCertificateEstimatesWhatIsTrue() {
+        Streams s = Streams.decaying(M, N, DataType.FLOAT64, 6, 80, 0.9, 16);
+        Reference g = s.gradient();
+        double ratio = 0;
+        double energyError = 0;
+        int count = 0;
+        for (int seed = 0; seed < 30; seed++) {
+            try (GradientSketch sketch = of(s, DataType.FLOAT64, seed); SingularTriplets t = sketch.top(12, 0)) {
+                double captured = 1 - Math.pow(left(g, t), 2);
+                assertEquals(captured, t.certificate().capturedEnergy(), 0.12);
+                energyError += (t.certificate().capturedEnergy() - captured) / (1 - captured) / 30;
+                assertFalse(t.certificate().converged());
+                Reference gv = g.times(Reference.of(t.vt()).transpose());
+                Reference gu = g.transpose().times(Reference.of(t.u()));
+                for (int i = 0; i < 12; i++) {
+                    double ofV = gv.columns(i, i + 1).plus(-t.values()[i], Reference.of(t.u()).columns(i, i + 1)).norm();
+                    double ofU = gu.columns(i, i + 1).plus(-t.values()[i], Reference.of(t.vt()).transpose().columns(i, i + 1)).norm();
+                    ratio += t.certificate().residuals()[i] * t.values()[0] / Math.max(ofV, ofU);
+                    count++;
+                }
+            }
+        }
+        assertEquals(0, energyError, 0.2, "what is missing to the captured energy, on average");
+        assertEquals(1.1, ratio / count, 0.25, "estimated over true residual; a maximum of two estimates is a little too large");
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void shardsAddUpAndOrderDoesNotMatter(DataType type) {
+        Streams s = Streams.random(M, N, type, 8, 40, 0, 1, 7, 33, 120);
+        double tolerance = 50 * type.unitRoundoff();
+        try (GradientSketch whole = of(s, type, 4); GradientSketch backwards = of(s.reversed(), type, 4); GradientSketch a = of(s.part(0, 3), type, 4);
+                GradientSketch b = of(s.part(3, 6), type, 4); GradientSketch zero = new GradientSketch(device, type, M, N, L, 4)) {
+            double[] alone = b.range().read();
+            zero.merge(b);
+            assertArrayEquals(alone, zero.range().read(), "adding to nothing is exact");
+            assertArrayEquals(b.coRange().read(), zero.coRange().read());
+            a.merge(b);
+            assertArrayEquals(alone, b.range().read(), "what is merged is not modified");
+            assertEquals(6, a.batches());
+            assertEquals(201, a.batchRows());
+            for (GradientSketch other : new GradientSketch[] {a, backwards}) {
+                Reference.of(whole.range()).assertNear("range", Reference.of(other.range()), tolerance);
+                Reference.of(whole.coRange()).assertNear("co-range", Reference.of(other.coRange()), tolerance);
+            }
+        }
+    }
+
+    @Test
+    void theSketchesAreProductsWithSigns() {
+        Streams s = Streams.random(M, N, DataType.FLOAT64, 8, 40, 3);
+        Reference g = s.gradient();
+        try (GradientSketch sketch = of(s, DataType.FLOAT64, 4);
+                GradientSketch inverse = new GradientSketch(device, DataType.FLOAT64, N, N, L, 4); Matrix eye = Reference.identity(N).on(device, DataType.FLOAT64)) {
+            inverse.update(eye, eye); // G = I: the range sketch is Ω itself
+            Reference omega = Reference.of(inverse.range());
+            double sum = 0;
+            for (double x : omega.data()) {
+                assertEquals(1, Math.abs(x));
+                sum += x;
+            }
+            assertEquals(0, sum / Math.sqrt(omega.data().length), 4, "as many of each sign");
+            Reference gram = omega.transpose().times(omega);
+            assertTrue(Arrays.stream(gram.plus(-N, Reference.identity(L)).data()).map(Math::abs).max().orElse(0) < 6 * Math.sqrt(N), "independent columns");
+            Reference both = omega.transpose().times(Reference.of(inverse.coRange()));
+            assertTrue(Arrays.stream(both.data()).map(Math::abs).max().orElse(0) < 6 * Math.sqrt(N), "Ω and Ψ are independent");
+            g.times(omega).assertNear("Y = G·Ω", Reference.of(sketch.range()), 1e-14);
+        }
+    }
+
+    @Test
+    void scaleDoesNotMatter() {
+        Streams s = Streams.decaying(M, N, DataType.FLOAT32, 5, 60, 0.8, 30);
+        try (GradientSketch one = of(s, DataType.FLOAT32, 1); SingularTriplets t = one.top(8, 0)) {
+            for (double scale : new double[] {0x1p-50, 0x1p50}) {
+                GradientSketch other = of(s.times(scale, scale), DataType.FLOAT32, 1);
+                try (SingularTriplets o = other.top(8, 0)) {
+                    assertArrayEquals(t.u().read(), o.u().read());
+                    assertArrayEquals(t.vt().read(), o.vt().read());
+                    assertEquals(t.values()[7] * scale * scale, o.values()[7]);
+                    assertArrayEquals(t.certificate().residuals(), o.certificate().residuals());
+                }
+                try (GradientRefinement pass = other.refine()) {
+                    s.times(scale, scale).feed(device, DataType.FLOAT32, pass::update);
+                    try (SingularTriplets o = pass.top(8, 0)) {
+                        assertEquals(t.values()[0] * scale * scale, o.values()[0], 1e-3 * o.values()[0]);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void askingDoesNotChangeTheSketchAndTheSameSeedGivesTheSameBits() {
+        Streams s = Streams.random(M, N, DataType.FLOAT32, 5, 100);
+        try (GradientSketch a = of(s, DataType.FLOAT32, 1); GradientSketch b = of(s, DataType.FLOAT32, 1); GradientSketch c = of(s, DataType.FLOAT32, 2)) {
+            double[] before = a.range().read();
+            try (SingularTriplets one = a.top(8, 0); SingularTriplets two = a.top(8, 0); SingularTriplets three = b.top(8, 0); SingularTriplets four = c.top(8, 0)) {
+                assertArrayEquals(one.u().read(), two.u().read());
+                assertArrayEquals(one.u().read(), three.u().read());
+                assertFalse(Arrays.equals(one.u().read(), four.u().read()), "another seed");
+            }
+            assertArrayEquals(before, a.range().read());
+        }
+    }
+
+    /** (m+n)·l elements and a tenth more while streaming, also in the second pass; never a matrix of m×n. */
+    @Test
+    void theMemoryIsThatOfTwoThinMatrices() {
+        int m = 1500;
+        int n = 1200;
+        int l = 64;
+        long thin = (m + n) * (long) l * 4;
+        try (Device fresh = opener.get(); GradientSketch sketch = new GradientSketch(fresh, DataType.FLOAT32, m, n, l, 1);
+                Matrix x = fresh.allocate(DataType.FLOAT32, 300, n); Matrix dy = fresh.allocate(DataType.FLOAT32, 300, m)) {
+            long data = 300L * (m + n) * 4;
+            fresh.fill(x, 1);
+            fresh.fill(dy, 1);
+            var before = fresh.counters();
+            sketch.update(x, dy);
+            sketch.update(x, dy);
+            assertEquals(0, fresh.counters().since(before).allocations(), "nothing is allocated while streaming");
+            assertTrue(fresh.counters().peakBytes() - data <= 1.12 * thin, fresh.counters()::toString);
+            sketch.finish(8).close();
+            assertTrue(fresh.counters().peakBytes() - data <= 2.2 * thin, fresh.counters()::toString);
+            try (GradientRefinement pass = sketch.refine()) {
+                assertTrue(fresh.counters().currentBytes() - data <= 1.12 * thin, fresh.counters()::toString);
+                before = fresh.counters();
+                pass.update(x, dy);
+                assertEquals(0, fresh.counters().since(before).allocations());
+                assertEquals(4, fresh.counters().since(before).calls(Call.GEMM) / 2, "four thin products per panel of rows");
+                pass.finish(8).close();
+            }
+            assertTrue(fresh.counters().peakBytes() - data <= 2.2 * thin, fresh.counters()::toString);
+            assertTrue(2.2 * thin < 4L * m * n, "a matrix of m×n would show");
+            assertEquals(data, fresh.counters().currentBytes());
+        }
+    }
+
+    @Test
+    @SuppressWarnings("try") // what comes after close is tested
+    void whatDoesNotFitIsRefusedAndNothingChanges() {
+        DataType type = DataType.FLOAT32;
+        try (Device other = opener.get(); GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1); Matrix x = device.allocate(type, 3, N);
+                Matrix dy = device.allocate(type, 3, M)) {
+            device.fill(x, 1);
+            device.fill(dy, 1);
+            Matrix closed = device.allocate(type, 3, M);
+            closed.close();
+            GradientRefinement pass = of(Streams.random(M, N, type, 1, 5), type, 3).refine();
+            for (Matrix[] bad : new Matrix[][] {{dy, x}, {x.rows(0, 2), dy}, {x.columns(0, N - 1), dy}, {device.allocate(DataType.FLOAT64, 3, N), dy},
+                    {x, device.allocate(DataType.FLOAT64, 3, M)}, {other.allocate(type, 3, N), dy}, {x, other.allocate(type, 3, M)}}) {
+                assertThrows(IllegalArgumentException.class, () -> sketch.update(bad[0], bad[1]));
+                assertThrows(IllegalArgumentException.class, () -> pass.update(bad[0], bad[1]));
+            }
+            assertThrows(IllegalStateException.class, () -> sketch.update(x, closed));
+            for (int[] c : new int[][] {{M, N, L, 2}, {M, N, L - 1, 1}, {M, N - 1, L, 1}, {M + 1, N, L, 1}}) {
+                try (GradientSketch different = new GradientSketch(device, type, c[0], c[1], c[2], c[3])) {
+                    assertThrows(IllegalArgumentException.class, () -> sketch.merge(different));
+                }
+            }
+            assertThrows(IllegalArgumentException.class, () -> sketch.merge(sketch));
+            assertThrows(IllegalArgumentException.class, () -> sketch.merge(new GradientSketch(other, type, M, N, L, 1)));
+            assertThrows(IllegalArgumentException.class, () -> sketch.merge(new GradientSketch(device, DataType.FLOAT64, M, N, L, 1)));
+            assertEquals(0, sketch.batches());
+            assertEquals(0, device.largest(sketch.range()));
+            assertEquals(0, device.largest(sketch.coRange()));
+            assertThrows(IllegalArgumentException.class, () -> new GradientSketch(device, type, M, N, 7, 1));
+            assertThrows(IllegalArgumentException.class, () -> new GradientSketch(device, type, M, N, M + 1, 1));
+            assertThrows(IllegalArgumentException.class, () -> new GradientSketch(device, type, 0, N, 8, 1));
+            assertThrows(IllegalArgumentException.class, () -> sketch.top(0, 0));
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> sketch.top(L, 0)).getMessage().contains("64"));
+            sketch.top(30, 0).close();
+            device.fill(x, Double.NaN);
+            sketch.update(x, dy);
+            long before = device.counters().currentBytes();
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> sketch.top(4, 0)).getMessage().contains("NaN"));
+            assertThrows(IllegalArgumentException.class, sketch::refine);
+            assertEquals(before, device.counters().currentBytes());
+            pass.close();
+            pass.close();
+            assertThrows(IllegalStateException.class, () -> pass.update(x, dy));
+            assertThrows(IllegalStateException.class, pass::refine);
+            sketch.close();
+            sketch.close();
+            assertThrows(IllegalStateException.class, () -> sketch.update(x, dy));
+            assertThrows(IllegalStateException.class, sketch::refine);
+        }
+    }
+}
