@@ -66,6 +66,7 @@ final class HostElements {
         }
     }
 
+    /** Summed by rows, so that rounding grows with rows + cols and not with their product, and in four lanes for speed. */
     static double dot(Matrix a, Matrix b) {
         MemorySegment x = a.segment();
         MemorySegment y = b.segment();
@@ -73,20 +74,21 @@ final class HostElements {
         for (long i = 0; i < a.rows(); i++) {
             long p = i * a.leadingDimension();
             long q = i * b.leadingDimension();
-            double row = 0; // summed by rows, so that rounding grows with rows + cols and not with their product
-            switch (a.type()) {
-                case FLOAT32 -> {
-                    for (long j = 0; j < a.cols(); j++) {
-                        row += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j);
-                    }
-                }
-                case FLOAT64 -> {
-                    for (long j = 0; j < a.cols(); j++) {
-                        row += x.getAtIndex(JAVA_DOUBLE_UNALIGNED, p + j) * y.getAtIndex(JAVA_DOUBLE_UNALIGNED, q + j);
-                    }
-                }
+            double row0 = 0;
+            double row1 = 0;
+            double row2 = 0;
+            double row3 = 0;
+            long j = 0;
+            for (; j < a.cols() - 3; j += 4) {
+                row0 += a.type().get(x, p + j) * b.type().get(y, q + j);
+                row1 += a.type().get(x, p + j + 1) * b.type().get(y, q + j + 1);
+                row2 += a.type().get(x, p + j + 2) * b.type().get(y, q + j + 2);
+                row3 += a.type().get(x, p + j + 3) * b.type().get(y, q + j + 3);
             }
-            sum += row;
+            for (; j < a.cols(); j++) {
+                row0 += a.type().get(x, p + j) * b.type().get(y, q + j);
+            }
+            sum += row0 + row1 + (row2 + row3);
         }
         return sum;
     }

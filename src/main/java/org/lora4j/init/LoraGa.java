@@ -4,7 +4,8 @@ import java.util.Objects;
 
 import org.lora4j.LoraLinear;
 import org.lora4j.device.Matrix;
-import org.lora4j.svd.ExactSvd;
+import org.lora4j.gradient.GradientSource;
+import org.lora4j.svd.BlockKrylovSvd;
 import org.lora4j.svd.SingularTriplets;
 import org.lora4j.svd.TopSvd;
 
@@ -19,13 +20,13 @@ import org.lora4j.svd.TopSvd;
  *
  * <p>{@link PeftLoraGa} is the form that Hugging Face PEFT computes, which differs.
  *
- * @param gradient G (m×n): of the loss with respect to the weight at W0, on the layer's device; not modified
+ * @param gradient G (m×n): of the loss with respect to the weight at W0, on the layer's device
  * @param direction which singular vectors go where
  * @param scale how c is chosen
  * @param seed of the random direction, of a randomised SVD and of the completion of a basis
- * @param svd the method that finds the singular vectors
+ * @param svd the method that finds the singular vectors of the weight, where {@link Scale.WeightSvd} asks for them
  */
-public record LoraGa(Matrix gradient, Direction direction, Scale scale, long seed, TopSvd svd) implements Initializer {
+public record LoraGa(GradientSource gradient, Direction direction, Scale scale, long seed, TopSvd svd) implements Initializer {
     /** @throws NullPointerException when an argument is null */
     public LoraGa {
         Objects.requireNonNull(gradient, "gradient");
@@ -34,9 +35,15 @@ public record LoraGa(Matrix gradient, Direction direction, Scale scale, long see
         Objects.requireNonNull(svd, "svd");
     }
 
-    /** The paper's form: direction ArB2r, stable scale with γ = 16. */
+    /** The paper's form for a gradient that is not modified: direction ArB2r, stable scale with γ = 16, {@link BlockKrylovSvd}. */
     public static LoraGa of(Matrix gradient) {
-        return new LoraGa(gradient, Direction.AR_B2R, Scale.stable(), 0, new ExactSvd());
+        TopSvd svd = new BlockKrylovSvd();
+        return new LoraGa(new DenseGradient(gradient, svd), Direction.AR_B2R, Scale.stable(), 0, svd);
+    }
+
+    /** The same for a gradient that was never a matrix: factored or sketched. */
+    public static LoraGa of(GradientSource gradient) {
+        return new LoraGa(gradient, Direction.AR_B2R, Scale.stable(), 0, new BlockKrylovSvd());
     }
 
     /** The same with another direction. */
@@ -54,9 +61,9 @@ public record LoraGa(Matrix gradient, Direction direction, Scale scale, long see
         return new LoraGa(gradient, direction, scale, other, svd);
     }
 
-    /** The same with another method for the singular vectors. */
+    /** The same with another method for the singular vectors, of the gradient too where it is a matrix. */
     public LoraGa withSvd(TopSvd other) {
-        return new LoraGa(gradient, direction, scale, seed, other);
+        return new LoraGa(gradient instanceof DenseGradient dense ? new DenseGradient(dense.matrix(), other) : gradient, direction, scale, seed, other);
     }
 
     @Override
@@ -67,9 +74,10 @@ public record LoraGa(Matrix gradient, Direction direction, Scale scale, long see
         Starts.checkGradient(gradient, layer);
         Starts.checkWeight(layer);
         int[][] indices = direction.indices(r, seed);
-        try (SingularTriplets g = svd.top(gradient, 2 * r, seed);
+        try (SingularTriplets g = gradient.top(2 * r, seed);
                 Matrix a0 = layer.device().allocate(layer.type(), r, layer.inFeatures());
                 Matrix b0 = layer.device().allocate(layer.type(), layer.outFeatures(), r)) {
+            Starts.checkNotZero(g);
             double c = c(layer);
             Starts.gather(g, indices[0], indices[1], a0, b0);
             layer.device().scale(c, a0);

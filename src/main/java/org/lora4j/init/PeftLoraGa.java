@@ -5,7 +5,7 @@ import java.util.Objects;
 import org.lora4j.LoraLinear;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
-import org.lora4j.svd.ExactSvd;
+import org.lora4j.svd.BlockKrylovSvd;
 import org.lora4j.svd.SingularTriplets;
 import org.lora4j.svd.TopSvd;
 
@@ -47,7 +47,7 @@ public record PeftLoraGa(Matrix gradient, Direction direction, PeftScale scale, 
 
     /** PEFT's defaults: direction ArB2r, scale stable with γ = 16. */
     public static PeftLoraGa of(Matrix gradient) {
-        return new PeftLoraGa(gradient, Direction.AR_B2R, PeftScale.STABLE, 16, 0, new ExactSvd());
+        return new PeftLoraGa(gradient, Direction.AR_B2R, PeftScale.STABLE, 16, 0, new BlockKrylovSvd());
     }
 
     @Override
@@ -55,7 +55,7 @@ public record PeftLoraGa(Matrix gradient, Direction direction, PeftScale scale, 
         int r = layer.config().rank();
         Starts.checkUnmerged(layer);
         Starts.checkRank(layer, 2 * r, "singular vectors of the gradient");
-        Starts.checkGradient(gradient, layer);
+        Starts.checkGradient(new DenseGradient(gradient, svd), layer);
         Starts.checkWeight(layer);
         int[][] indices = direction.indices(r, seed);
         int[] ofA = indices[0];

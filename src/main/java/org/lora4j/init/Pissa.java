@@ -4,7 +4,7 @@ import java.util.Objects;
 
 import org.lora4j.LoraLinear;
 import org.lora4j.device.Matrix;
-import org.lora4j.svd.ExactSvd;
+import org.lora4j.svd.BlockKrylovSvd;
 import org.lora4j.svd.SingularTriplets;
 import org.lora4j.svd.TopSvd;
 
@@ -16,9 +16,9 @@ import org.lora4j.svd.TopSvd;
  * @param svd the method that finds the singular vectors
  */
 public record Pissa(long seed, TopSvd svd) implements Initializer {
-    /** PiSSA by the exact SVD. */
+    /** PiSSA by {@link BlockKrylovSvd}. */
     public Pissa() {
-        this(0, new ExactSvd());
+        this(0, new BlockKrylovSvd());
     }
 
     /** @throws NullPointerException when {@code svd} is null */

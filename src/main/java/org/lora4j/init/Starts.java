@@ -1,20 +1,31 @@
 package org.lora4j.init;
 
 import org.lora4j.LoraLinear;
+import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.device.Op;
+import org.lora4j.gradient.GradientSource;
 import org.lora4j.svd.SingularTriplets;
 
 /** What the initialisers share: their checks, and putting the start into the layer. */
 final class Starts {
+    private static final String ZERO = "the gradient is all zeros and has no direction; it must have a non-zero element";
+
     private Starts() {}
 
-    /** Refuses a NaN or an infinity, a zero matrix, or a matrix that doesn't fit the layer. */
-    static void checkGradient(Matrix gradient, LoraLinear layer) {
-        checkFit("gradient", gradient, layer.outFeatures(), layer.inFeatures(), layer);
-        if (checkFinite("gradient", gradient) == 0) {
-            throw new IllegalArgumentException("the gradient is all zeros and has no direction; it must have a non-zero element");
+    /** Refuses a gradient that doesn't fit the layer, and of a matrix a NaN, an infinity, or nothing but zeros. */
+    static void checkGradient(GradientSource gradient, LoraLinear layer) {
+        checkFit("gradient", gradient.rows(), gradient.cols(), gradient.type(), gradient.device(), layer.outFeatures(), layer.inFeatures(), layer);
+        if (gradient instanceof DenseGradient dense && checkFinite("gradient", dense.matrix()) == 0) {
+            throw new IllegalArgumentException(ZERO);
+        }
+    }
+
+    /** Refuses the triplets of a gradient of zeros. */
+    static void checkNotZero(SingularTriplets gradient) {
+        if (gradient.values()[0] == 0) {
+            throw new IllegalArgumentException(ZERO);
         }
     }
 
@@ -25,15 +36,15 @@ final class Starts {
 
     /** Refuses an A0 or B0 that doesn't fit the layer or isn't finite. */
     static void checkFactor(String what, Matrix a, long rows, long cols, LoraLinear layer) {
-        checkFit(what, a, rows, cols, layer);
+        checkFit(what, a.rows(), a.cols(), a.type(), a.device(), rows, cols, layer);
         checkFinite(what, a);
     }
 
-    private static void checkFit(String what, Matrix a, long rows, long cols, LoraLinear layer) {
-        if (a.rows() != rows || a.cols() != cols || a.type() != layer.type() || a.device() != layer.device()) {
-            throw new IllegalArgumentException("the " + what + " is " + a.type() + " " + a.rows() + "×" + a.cols() + "; for a weight of "
+    private static void checkFit(String what, long isRows, long isCols, DataType type, Device device, long rows, long cols, LoraLinear layer) {
+        if (isRows != rows || isCols != cols || type != layer.type() || device != layer.device()) {
+            throw new IllegalArgumentException("the " + what + " is " + type + " " + isRows + "×" + isCols + "; for a weight of "
                     + layer.outFeatures() + "×" + layer.inFeatures() + " and rank " + layer.config().rank() + " it must be " + layer.type()
-                    + " " + rows + "×" + cols + (a.device() == layer.device() ? "" : " on the layer's own device"));
+                    + " " + rows + "×" + cols + (device == layer.device() ? "" : " on the layer's own device"));
         }
     }
 

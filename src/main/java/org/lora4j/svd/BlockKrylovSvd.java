@@ -55,12 +55,14 @@ public final class BlockKrylovSvd implements TopSvd {
             return new ExactSvd().top(g, k, seed); // the basis would be most of the whole space
         }
         int most = (int) Math.min(Math.max(steps, maxSteps), min / block);
+        double norm2 = -1;
         try (KrylovBasis basis = new KrylovBasis(g, k, block, seed)) {
             for (int goal = Math.min(steps, most);; goal++) {
                 if (!basis.extend(goal)) {
                     return new ExactSvd().top(g, k, seed); // all zeros
                 }
-                SingularTriplets found = basis.solve(g.device().dot(g, g), tolerance, seed);
+                norm2 = norm2 < 0 ? g.device().dot(g, g) : norm2; // after the first pass, which finds a NaN
+                SingularTriplets found = basis.solve(norm2, tolerance, seed);
                 if (found.certificate().converged() || goal >= most) {
                     return found;
                 }

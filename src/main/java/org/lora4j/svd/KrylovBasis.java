@@ -82,9 +82,9 @@ final class KrylovBasis implements AutoCloseable {
         Matrix next = v.columns(width, width + block);
         device.copy(z, next);
         try (Matrix overlap = device.allocate(type, width, block)) {
-            for (int pass = 0; pass < 6; pass++) { // two do, unless rounding is all that is left outside V's span
+            for (int pass = 0; pass < 6; pass++) { // two do, unless rounding is all that is left outside V
                 device.gemm(1, before, Op.TRANSPOSE, next, Op.NONE, 0, overlap);
-                if (pass > 0 && Math.abs(device.largest(overlap)) < 64 * type.unitRoundoff()) {
+                if (pass > 1 && Math.abs(device.largest(overlap)) < 64 * type.unitRoundoff()) {
                     return;
                 }
                 device.gemm(-1, before, Op.NONE, overlap, Op.NONE, 1, next);

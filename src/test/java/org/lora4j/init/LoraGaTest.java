@@ -23,6 +23,7 @@ import org.lora4j.analysis.FirstOrderAlignment;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
+import org.lora4j.gradient.FactoredGradient;
 import org.lora4j.svd.ExactSvd;
 import org.lora4j.svd.SingularTriplets;
 
@@ -241,6 +242,26 @@ class LoraGaTest {
             double tolerance = 4 * 2 * type.unitRoundoff() * 3 * (1 + layer.config().eta() * 4); // three corrections of ‖η·B·A‖ = η·c²·√r
             w.assertNear("W'", effective(layer), tolerance);
             assertArrayEquals(new double[16 * 4], layer.loraB().read());
+        }
+    }
+
+    /** A gradient that was never formed starts the layer as its matrix does. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void aFactoredGradientGivesTheStartOfItsMatrix(DataType type) {
+        Random random = new Random(12);
+        Reference w = Reference.random(30, 24, type, random);
+        Reference x = Reference.random(9, 24, type, random);
+        Reference dy = Reference.random(9, 30, type, random);
+        try (FactoredGradient factored = new FactoredGradient(device, type, 30, 24, 9); Matrix xs = x.on(device, type); Matrix dys = dy.on(device, type);
+                Matrix g = dy.transpose().times(x).on(device, type); LoraLinear one = layer(type, 30, 24, 3, Scaling.STANDARD, w);
+                LoraLinear other = layer(type, 30, 24, 3, Scaling.STANDARD, w)) {
+            factored.add(xs, dys);
+            LoraGa.of(g).initialize(one);
+            LoraGa.of(factored).initialize(other);
+            double turn = 1000 * type.unitRoundoff(); // ε·σ₁ over gaps of a few per cent
+            Reference.of(one.loraA()).assertNear("A0", Reference.of(other.loraA()), turn);
+            Reference.of(one.loraB()).assertNear("B0", Reference.of(other.loraB()), turn);
         }
     }
 }

@@ -1,0 +1,131 @@
+package org.lora4j.gradient;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.function.Supplier;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.device.Counters.Call;
+import org.lora4j.device.DataType;
+import org.lora4j.device.Device;
+import org.lora4j.device.Matrix;
+
+/** What a sketch holds, and what it refuses. */
+@ParameterizedClass(name = "{0}")
+@MethodSource("org.lora4j.TestDevices#all")
+class SketchLifeTest {
+    private static final int M = 90;
+    private static final int N = 120;
+    private static final int L = 64;
+
+    @Parameter
+    Supplier<Device> opener;
+    private Device device;
+
+    @BeforeEach
+    void open() {
+        device = opener.get();
+    }
+
+    @AfterEach
+    void close() {
+        device.close();
+    }
+
+    private GradientSketch of(Streams s, DataType type, long seed) {
+        GradientSketch sketch = new GradientSketch(device, type, s.dy().get(0).cols(), s.x().get(0).cols(), L, seed);
+        s.feed(device, type, sketch::update);
+        return sketch;
+    }
+
+    /** (m+n)·l elements and a tenth more while streaming, also in the second pass; never a matrix of m×n. */
+    @Test
+    void theMemoryIsThatOfTwoThinMatrices() {
+        int m = 1500;
+        int n = 1200;
+        int l = 64;
+        long thin = (m + n) * (long) l * 4;
+        try (Device fresh = opener.get(); GradientSketch sketch = new GradientSketch(fresh, DataType.FLOAT32, m, n, l, 1);
+                Matrix x = fresh.allocate(DataType.FLOAT32, 300, n); Matrix dy = fresh.allocate(DataType.FLOAT32, 300, m)) {
+            long data = 300L * (m + n) * 4;
+            fresh.fill(x, 1);
+            fresh.fill(dy, 1);
+            var before = fresh.counters();
+            sketch.update(x, dy);
+            sketch.update(x, dy);
+            assertEquals(0, fresh.counters().since(before).allocations(), "nothing is allocated while streaming");
+            assertTrue(fresh.counters().peakBytes() - data <= 1.12 * thin, fresh.counters()::toString);
+            sketch.finish(8).close();
+            assertTrue(fresh.counters().peakBytes() - data <= 2.2 * thin, fresh.counters()::toString);
+            try (GradientRefinement pass = sketch.refine()) {
+                assertTrue(fresh.counters().currentBytes() - data <= 1.12 * thin, fresh.counters()::toString);
+                before = fresh.counters();
+                pass.update(x, dy);
+                assertEquals(0, fresh.counters().since(before).allocations());
+                assertEquals(4, fresh.counters().since(before).calls(Call.GEMM) / 2, "four thin products per panel of rows");
+                pass.finish(8).close();
+            }
+            assertTrue(fresh.counters().peakBytes() - data <= 2.2 * thin, fresh.counters()::toString);
+            assertTrue(2.2 * thin < 4L * m * n, "a matrix of m×n would show");
+            assertEquals(data, fresh.counters().currentBytes());
+        }
+    }
+
+    @Test
+    @SuppressWarnings("try") // what comes after close is tested
+    void whatDoesNotFitIsRefusedAndNothingChanges() {
+        DataType type = DataType.FLOAT32;
+        try (Device other = opener.get(); GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1); Matrix x = device.allocate(type, 3, N);
+                Matrix dy = device.allocate(type, 3, M)) {
+            device.fill(x, 1);
+            device.fill(dy, 1);
+            Matrix closed = device.allocate(type, 3, M);
+            closed.close();
+            GradientRefinement pass = of(Streams.random(M, N, type, 1, 5), type, 3).refine();
+            for (Matrix[] bad : new Matrix[][] {{dy, x}, {x.rows(0, 2), dy}, {x.columns(0, N - 1), dy}, {device.allocate(DataType.FLOAT64, 3, N), dy},
+                    {x, device.allocate(DataType.FLOAT64, 3, M)}, {other.allocate(type, 3, N), dy}, {x, other.allocate(type, 3, M)}}) {
+                assertThrows(IllegalArgumentException.class, () -> sketch.update(bad[0], bad[1]));
+                assertThrows(IllegalArgumentException.class, () -> pass.update(bad[0], bad[1]));
+            }
+            assertThrows(IllegalStateException.class, () -> sketch.update(x, closed));
+            for (int[] c : new int[][] {{M, N, L, 2}, {M, N, L - 1, 1}, {M, N - 1, L, 1}, {M + 1, N, L, 1}}) {
+                try (GradientSketch different = new GradientSketch(device, type, c[0], c[1], c[2], c[3])) {
+                    assertThrows(IllegalArgumentException.class, () -> sketch.merge(different));
+                }
+            }
+            assertThrows(IllegalArgumentException.class, () -> sketch.merge(sketch));
+            assertThrows(IllegalArgumentException.class, () -> sketch.merge(new GradientSketch(other, type, M, N, L, 1)));
+            assertThrows(IllegalArgumentException.class, () -> sketch.merge(new GradientSketch(device, DataType.FLOAT64, M, N, L, 1)));
+            assertEquals(0, sketch.batches());
+            assertEquals(0, device.largest(sketch.range()));
+            assertEquals(0, device.largest(sketch.coRange()));
+            assertThrows(IllegalArgumentException.class, () -> new GradientSketch(device, type, M, N, 7, 1));
+            assertThrows(IllegalArgumentException.class, () -> new GradientSketch(device, type, M, N, M + 1, 1));
+            assertThrows(IllegalArgumentException.class, () -> new GradientSketch(device, type, 0, N, 8, 1));
+            assertThrows(IllegalArgumentException.class, () -> sketch.top(0, 0));
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> sketch.top(L, 0)).getMessage().contains("64"));
+            sketch.top(30, 0).close();
+            device.fill(x, Double.NaN);
+            sketch.update(x, dy);
+            long before = device.counters().currentBytes();
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> sketch.top(4, 0)).getMessage().contains("NaN"));
+            assertThrows(IllegalArgumentException.class, sketch::refine);
+            assertEquals(before, device.counters().currentBytes());
+            pass.close();
+            pass.close();
+            assertThrows(IllegalStateException.class, () -> pass.update(x, dy));
+            assertThrows(IllegalStateException.class, pass::refine);
+            sketch.close();
+            sketch.close();
+            assertThrows(IllegalStateException.class, () -> sketch.update(x, dy));
+            assertThrows(IllegalStateException.class, sketch::refine);
+        }
+    }
+}
