@@ -33,9 +33,9 @@ public final class FirstOrderAlignment {
         long m = gradient.rows();
         long n = gradient.cols();
         long r = a.rows();
-        try (Matrix ga = device.allocate(gradient.type(), m, r);
-                Matrix bg = device.allocate(gradient.type(), r, n);
-                Matrix d = device.allocate(gradient.type(), m, n)) {
+        try (Matrix ga = device.temporary(gradient.type(), m, r);
+                Matrix bg = device.temporary(gradient.type(), r, n);
+                Matrix d = device.temporary(gradient.type(), m, n)) {
             device.gemm(1, gradient, Op.NONE, a, Op.TRANSPOSE, 0, ga);
             device.gemm(1, b, Op.TRANSPOSE, gradient, Op.NONE, 0, bg);
             device.gemm(1, ga, Op.NONE, a, Op.NONE, 0, d);

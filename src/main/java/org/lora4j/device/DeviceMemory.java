@@ -33,16 +33,32 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
      */
     public final Matrix allocate(DataType type, long rows, long cols, long leadingDimension) {
         checkOwned();
-        long bytes = Checks.bytes(type, rows, cols, leadingDimension);
-        Arena arena = Arena.ofShared();
+        return allocate(Arena.ofShared(), type, rows, cols, leadingDimension);
+    }
+
+    /**
+     * Allocates a rows×cols matrix of zeros for the length of a computation: it must be closed before the device is
+     * handed over, and closing it costs a hundredth of what closing others does, which must ask every thread of the JVM.
+     */
+    public final Matrix temporary(DataType type, long rows, long cols) {
+        checkOwned();
+        return allocate(Arena.ofConfined(), type, rows, cols, Math.max(1, cols));
+    }
+
+    private Matrix allocate(Arena arena, DataType type, long rows, long cols, long leadingDimension) {
         try {
-            Matrix m = new Matrix((Device) this, arena, allocateBytes(arena, bytes), type, rows, cols, leadingDimension);
-            matrices.add(m);
-            counters.allocated(bytes);
-            return m;
-        } catch (OutOfMemoryError e) {
+            long bytes = Checks.bytes(type, rows, cols, leadingDimension);
+            try {
+                Matrix m = new Matrix((Device) this, arena, allocateBytes(arena, bytes), type, rows, cols, leadingDimension);
+                matrices.add(m);
+                counters.allocated(bytes);
+                return m;
+            } catch (OutOfMemoryError e) {
+                throw new OutOfDeviceMemoryException(bytes, counters.currentBytes, e.getMessage());
+            }
+        } catch (RuntimeException e) {
             arena.close();
-            throw new OutOfDeviceMemoryException(bytes, counters.currentBytes, e.getMessage());
+            throw e;
         }
     }
 
@@ -105,7 +121,13 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
     /** Makes {@code newOwner} the only thread that may use this device and its matrices. Called by the present owner. */
     public final void handOver(Thread newOwner) {
         checkOwned();
-        owner = Objects.requireNonNull(newOwner, "newOwner");
+        Objects.requireNonNull(newOwner, "newOwner");
+        for (Matrix m : matrices) {
+            if (!m.segment().isAccessibleBy(newOwner)) {
+                throw new IllegalStateException("handOver: the temporary matrix of " + m.shape() + " is still open");
+            }
+        }
+        owner = newOwner;
     }
 
     /** Whether {@link #close()} was called. */

@@ -74,7 +74,7 @@ final class Starts {
 
     /** A copy of W' that the caller closes. */
     static Matrix effectiveWeight(LoraLinear layer) {
-        Matrix w = layer.device().allocate(layer.type(), layer.outFeatures(), layer.inFeatures());
+        Matrix w = layer.device().temporary(layer.type(), layer.outFeatures(), layer.inFeatures());
         layer.effectiveWeight(w);
         return w;
     }
@@ -92,7 +92,7 @@ final class Starts {
     private static double productNorm2(Matrix a, Matrix b) {
         Device device = a.device();
         long r = a.rows();
-        try (Matrix aa = device.allocate(a.type(), r, r); Matrix bb = device.allocate(a.type(), r, r)) {
+        try (Matrix aa = device.temporary(a.type(), r, r); Matrix bb = device.temporary(a.type(), r, r)) {
             device.gemm(1, a, Op.NONE, a, Op.TRANSPOSE, 0, aa);
             device.gemm(1, b, Op.TRANSPOSE, b, Op.NONE, 0, bb);
             return device.dot(aa, bb);

@@ -20,10 +20,10 @@ public final class ExactSvd implements TopSvd {
         long min = Math.min(g.rows(), g.cols());
         Matrix leadingU = device.allocate(type, g.rows(), k);
         Matrix leadingVt = null;
-        try (Matrix u = device.allocate(type, g.rows(), min);
-                Matrix s = device.allocate(type, 1, min);
-                Matrix vt = device.allocate(type, min, g.cols());
-                Matrix gv = device.allocate(type, g.rows(), k)) {
+        try (Matrix u = device.temporary(type, g.rows(), min);
+                Matrix s = device.temporary(type, 1, min);
+                Matrix vt = device.temporary(type, min, g.cols());
+                Matrix gv = device.temporary(type, g.rows(), k)) {
             leadingVt = device.allocate(type, k, g.cols());
             device.svd(g, u, s, vt);
             double[] values = s.read();

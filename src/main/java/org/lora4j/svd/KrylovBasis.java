@@ -35,8 +35,8 @@ final class KrylovBasis implements AutoCloseable {
         this.type = g.type();
         this.k = k;
         this.block = block;
-        y = device.allocate(type, g.rows(), block);
-        z = device.allocate(type, g.cols(), block);
+        y = device.temporary(type, g.rows(), block);
+        z = device.temporary(type, g.cols(), block);
         try {
             reserve(block);
             Triplets.randomSigns(v, seed);
@@ -81,7 +81,7 @@ final class KrylovBasis implements AutoCloseable {
         Matrix before = v.columns(0, width);
         Matrix next = v.columns(width, width + block);
         device.copy(z, next);
-        try (Matrix overlap = device.allocate(type, width, block)) {
+        try (Matrix overlap = device.temporary(type, width, block)) {
             for (int pass = 0; pass < 6; pass++) { // two do, unless rounding is all that is left outside V
                 device.gemm(1, before, Op.TRANSPOSE, next, Op.NONE, 0, overlap);
                 if (pass > 1 && Math.abs(device.largest(overlap)) < 64 * type.unitRoundoff()) {
@@ -114,7 +114,7 @@ final class KrylovBasis implements AutoCloseable {
      */
     private double[] orthonormalise(Matrix x, Matrix y) {
         int n = (int) x.cols();
-        try (Matrix l = device.allocate(type, n, n)) {
+        try (Matrix l = device.temporary(type, n, n)) {
             device.gemm(1, x, Op.TRANSPOSE, x, Op.NONE, 0, l);
             double[] gram = l.read();
             double[] factor = null;
@@ -148,7 +148,7 @@ final class KrylovBasis implements AutoCloseable {
     SingularTriplets solve(double norm2, double tolerance, long seed) {
         Matrix u = device.allocate(type, g.rows(), k);
         Matrix vt = device.allocate(type, k, g.cols());
-        try (Matrix right = device.allocate(type, g.cols(), k); Matrix back = device.allocate(type, g.cols(), k)) {
+        try (Matrix right = device.temporary(type, g.cols(), k); Matrix back = device.temporary(type, g.cols(), k)) {
             if (!ritz(right)) {
                 exact(right);
             }
@@ -188,8 +188,8 @@ final class KrylovBasis implements AutoCloseable {
 
     /** The leading k vectors of V's span by squares; false where σ_k is lost in their rounding. */
     private boolean ritz(Matrix right) {
-        try (Matrix t = device.allocate(type, width, width); Matrix squares = device.allocate(type, 1, width);
-                Matrix x = device.allocate(type, k, width)) {
+        try (Matrix t = device.temporary(type, width, width); Matrix squares = device.temporary(type, 1, width);
+                Matrix x = device.temporary(type, k, width)) {
             device.copy(c.view(0, width, 0, width), t);
             device.symmetricEigen(t, squares);
             double[] sigma2 = squares.read();
@@ -206,8 +206,8 @@ final class KrylovBasis implements AutoCloseable {
 
     /** The leading k vectors of V's span by the exact SVD of G·V. */
     private void exact(Matrix right) {
-        try (Matrix gv = device.allocate(type, g.rows(), width); Matrix u = device.allocate(type, g.rows(), width);
-                Matrix s = device.allocate(type, 1, width); Matrix vt = device.allocate(type, width, width)) {
+        try (Matrix gv = device.temporary(type, g.rows(), width); Matrix u = device.temporary(type, g.rows(), width);
+                Matrix s = device.temporary(type, 1, width); Matrix vt = device.temporary(type, width, width)) {
             product(v.columns(0, width), gv, null);
             device.svd(gv, u, s, vt);
             device.gemm(1, v.columns(0, width), Op.NONE, vt.rows(0, k), Op.TRANSPOSE, 0, right);
@@ -224,7 +224,7 @@ final class KrylovBasis implements AutoCloseable {
     }
 
     private Matrix grown(Matrix old, long rows, long columns) {
-        Matrix larger = device.allocate(type, rows, columns);
+        Matrix larger = device.temporary(type, rows, columns);
         if (old != null) {
             device.copy(old, larger.view(0, old.rows(), 0, old.cols()));
             old.close();

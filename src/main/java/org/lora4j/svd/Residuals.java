@@ -21,7 +21,7 @@ final class Residuals {
         for (int i = 0; i < k; i++) {
             diagonal[i * k + i] = sigma[i];
         }
-        try (Matrix s = device.allocate(gv.type(), k, k)) {
+        try (Matrix s = device.temporary(gv.type(), k, k)) {
             s.write(diagonal);
             device.gemm(-1, u, Op.NONE, s, Op.NONE, 1, gv);
         }

@@ -40,8 +40,8 @@ final class Triplets {
         Device device = u.device();
         int k = (int) u.cols();
         Random random = new Random(seed);
-        try (Matrix r = device.allocate(u.type(), k, k);
-                Matrix v = device.allocate(u.type(), vt.cols(), k)) {
+        try (Matrix r = device.temporary(u.type(), k, k);
+                Matrix v = device.temporary(u.type(), vt.cols(), k)) {
             transpose(vt, v);
             randomise(u.columns(rank, k), random);
             randomise(v.columns(rank, k), random);
@@ -60,7 +60,7 @@ final class Triplets {
         for (int i = 0; i < k; i++) {
             ones[i * k + i] = 1;
         }
-        try (Matrix identity = device.allocate(source.type(), k, k)) {
+        try (Matrix identity = device.temporary(source.type(), k, k)) {
             identity.write(ones);
             if (wide) {
                 device.gemm(1, source, Op.TRANSPOSE, identity, Op.NONE, 0, target);
@@ -126,7 +126,7 @@ final class Triplets {
 
     private static void swap(Matrix a, Matrix b) {
         Device device = a.device();
-        try (Matrix copy = device.allocate(a.type(), a.rows(), a.cols())) {
+        try (Matrix copy = device.temporary(a.type(), a.rows(), a.cols())) {
             device.copy(a, copy);
             device.copy(b, a);
             device.copy(copy, b);

@@ -153,6 +153,17 @@ class LifeTest {
     }
 
     @Test
+    void handOverWaitsForTemporaryMatrices() {
+        Matrix temporary = device.temporary(TYPE, 2, 3);
+        assertArrayEquals(new double[6], temporary.read());
+        assertThrows(IllegalStateException.class, () -> device.handOver(new Thread()));
+        device.checkOwned();
+        temporary.close();
+        assertThrows(IllegalStateException.class, temporary::read);
+        device.handOver(Thread.currentThread());
+    }
+
+    @Test
     void handOverRefusesNobody() {
         assertThrows(RuntimeException.class, () -> device.handOver(null));
         device.allocate(TYPE, 1, 1).close();
