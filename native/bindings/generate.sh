@@ -45,3 +45,4 @@ unzip -qo "$1" 'org/bytedeco/openblas/*/include/*' -d "$tmp/openblas"
 include=$(echo "$tmp"/openblas/org/bytedeco/openblas/*/include)
 version=$(sed -n 's/^#define OPENBLAS_VERSION *" *\(.*[^ ]\) *".*/\1/p' "$include/openblas_config.h")
 generate openblas "$include" "$version ($(basename "$1"))"
+generate kernels "$here/../kernels" "lora4j kernels (native/kernels/lora4j_kernels.h)"

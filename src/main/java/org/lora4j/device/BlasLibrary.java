@@ -138,7 +138,7 @@ final class BlasLibrary {
     }
 
     /** libraryLookup keeps the loader's words to itself; System.load of the same file repeats the failure and tells. */
-    private static String loaderWords(Path file, IllegalArgumentException e) {
+    static String loaderWords(Path file, IllegalArgumentException e) {
         try {
             System.load(file.toString());
             return e.getMessage();

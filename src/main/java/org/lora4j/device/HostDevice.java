@@ -15,17 +15,21 @@ public final class HostDevice extends Device {
     private final BlasLibrary library;
     private final Blas blas;
     private final HostLapack lapack;
+    private final HostKernels kernels;
 
     private HostDevice(BlasLibrary library) {
         this.library = library;
         this.blas = library.blas();
         this.lapack = new HostLapack(blas, this);
+        this.kernels = HostKernels.open(blas::threads, this);
     }
 
     /**
-     * Opens the host with the library that {@code -Dlora4j.blas} names, OpenBLAS by default.
+     * Opens the host with the library that {@code -Dlora4j.blas} names, OpenBLAS by default, and with the native
+     * kernels that {@code -Dlora4j.kernels} names (off, auto, avx512, avx2 or portable), by default none.
      *
      * @throws UnsatisfiedLinkError listing everything that was tried and the loader's own words
+     * @throws IllegalArgumentException for kernels that this processor doesn't run
      */
     public static HostDevice open() {
         return new HostDevice(BlasLibrary.load());
@@ -34,7 +38,7 @@ public final class HostDevice extends Device {
     @Override
     public String description() {
         int threads = blas.threads();
-        return "host, " + library() + (threads > 0 ? ", " + threads + (threads == 1 ? " thread" : " threads") : "");
+        return "host, " + library() + ", " + kernels() + (threads > 0 ? ", " + threads + (threads == 1 ? " thread" : " threads") : "");
     }
 
     @Override
@@ -45,6 +49,11 @@ public final class HostDevice extends Device {
     /** Where the library was loaded from. */
     public String libraryOrigin() {
         return library.origin();
+    }
+
+    /** "kernels avx512" for example, or "no native kernels: " and why: then power steps are two matrix products. */
+    public String kernels() {
+        return kernels.description();
     }
 
     @Override
@@ -109,6 +118,15 @@ public final class HostDevice extends Device {
     }
 
     @Override
+    void doPowerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
+        if (kernels.suit(g, v)) {
+            kernels.powerStep(g, v, y, z);
+        } else {
+            super.doPowerStep(g, v, y, z);
+        }
+    }
+
+    @Override
     void doSvd(Matrix a, Matrix u, Matrix s, Matrix vt) {
         if (s.cols() > 0) {
             lapack.svd(a, u, s, vt);
@@ -147,7 +165,7 @@ public final class HostDevice extends Device {
 
     @Override
     void doClose() {
-        // The library stays loaded: other devices use it.
+        kernels.close(); // the libraries stay loaded: other devices use them
     }
 
     private static int transpose(Op op) {

@@ -1,5 +1,6 @@
 package org.lora4j.device;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -28,13 +29,35 @@ import java.util.zip.CheckedInputStream;
 final class NativeCache {
     private NativeCache() {}
 
+    /** Puts files into a folder and tells the one to load. */
+    private interface Filling {
+        Path into(Path folder) throws IOException;
+    }
+
     /** The file of the artifact's library, beside the other libraries of its folder, in the first folder that can be had. */
     static Path extract(NativeArtifact artifact, List<String> tried) throws IOException {
         String name = Path.of(artifact.folder()).getName(2) + "-" + artifact.version() + "-" + NativeArtifact.platform();
+        return inFirstFolder(name, folder -> extract(artifact, folder), tried);
+    }
+
+    /** A file of this content, in a folder named after its checksum: a library built anew is another file. */
+    static Path extract(String file, byte[] content, List<String> tried) throws IOException {
+        CRC32 crc = new CRC32();
+        crc.update(content);
+        String name = file.replaceAll("\\..*", "") + "-" + content.length + "-" + Long.toHexString(crc.getValue());
+        return inFirstFolder(name, folder -> {
+            Files.createDirectories(folder);
+            Path path = folder.resolve(file);
+            write(path, content.length, crc.getValue(), () -> new ByteArrayInputStream(content));
+            return path;
+        }, tried);
+    }
+
+    private static Path inFirstFolder(String name, Filling filling, List<String> tried) throws IOException {
         String chosen = System.getProperty("lora4j.cache");
         Path first = chosen != null ? Path.of(chosen) : userCache().resolve("lora4j");
         try {
-            return extract(artifact, first.resolve(name).toAbsolutePath());
+            return filling.into(first.resolve(name).toAbsolutePath());
         } catch (IOException e) {
             if (chosen != null) {
                 throw e;
@@ -45,7 +68,7 @@ final class NativeCache {
         if (!isPrivate(second)) {
             throw new IOException(second + " belongs to another user, or others may write to it");
         }
-        return extract(artifact, second.resolve(name));
+        return filling.into(second.resolve(name));
     }
 
     private static Path userCache() {
@@ -82,14 +105,7 @@ final class NativeCache {
             Files.createDirectories(folder);
             for (JarEntry entry : jar.stream().filter(e -> isLibrary(e, artifact.folder())).toList()) {
                 Path file = folder.resolve(entry.getName().substring(artifact.folder().length()));
-                if (!isWhole(file, entry)) {
-                    try (InputStream in = jar.getInputStream(entry)) {
-                        write(in, file);
-                    }
-                    if (!isWhole(file, entry)) {
-                        throw new IOException("what was written to " + file + " reads back otherwise");
-                    }
-                }
+                write(file, entry.getSize(), entry.getCrc(), () -> jar.getInputStream(entry));
             }
         }
         return folder.resolve(artifact.library());
@@ -105,14 +121,30 @@ final class NativeCache {
         return (name.contains(".so") || name.endsWith(".dylib") || name.endsWith(".dll")) && !name.startsWith("libjni") && !name.startsWith("jni");
     }
 
-    /** Whether the file has the size and the checksum that the jar says. */
-    private static boolean isWhole(Path file, JarEntry entry) throws IOException {
-        if (!Files.isRegularFile(file) || Files.size(file) != entry.getSize()) {
+    private interface Source {
+        InputStream open() throws IOException;
+    }
+
+    /** Writes a file unless it is there as it should be. */
+    private static void write(Path file, long size, long crc, Source source) throws IOException {
+        if (!isWhole(file, size, crc)) {
+            try (InputStream in = source.open()) {
+                write(in, file);
+            }
+            if (!isWhole(file, size, crc)) {
+                throw new IOException("what was written to " + file + " reads back otherwise");
+            }
+        }
+    }
+
+    /** Whether the file has this size and checksum. */
+    private static boolean isWhole(Path file, long size, long crc) throws IOException {
+        if (!Files.isRegularFile(file) || Files.size(file) != size) {
             return false;
         }
         try (CheckedInputStream in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
             in.transferTo(OutputStream.nullOutputStream());
-            return in.getChecksum().getValue() == entry.getCrc();
+            return in.getChecksum().getValue() == crc;
         }
     }
 

@@ -1,0 +1,38 @@
+/* Hand-tuned kernels of the host device. Matrices are row-major, leading dimensions are in elements. */
+#ifndef LORA4J_KERNELS_H
+#define LORA4J_KERNELS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* A variant of the kernels and the threads it uses. */
+typedef struct lora4j_team lora4j_team;
+
+/* Whether this processor runs a variant: "portable", "avx2" (with FMA) or "avx512" (F, VL, DQ, BW). */
+int lora4j_kernels_runs(const char *variant);
+
+/* Starts threads − 1 threads beside the caller's; NULL where the variant does not run or there is no memory. A thread
+   that cannot be started is done without: lora4j_team_threads tells. */
+lora4j_team *lora4j_team_open(const char *variant, int threads);
+int lora4j_team_threads(const lora4j_team *team);
+void lora4j_team_close(lora4j_team *team);
+
+/* Bytes of scratch memory that lora4j_spower_step needs for these arguments; with_z is 0 or 1. */
+int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldv, int with_z);
+
+/* Y = G·V and, unless z is NULL, Z = Gᵀ·Y, reading G (m×n) from memory once. V n×k, Y m×k, Z n×k; m, n, k from 1.
+   No operand overlaps a result. scratch: aligned to 64 bytes, of any content. One call at a time on a team. The same
+   arguments and the same number of threads give the same bits. */
+void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, const float *g, int64_t ldg, const float *v, int64_t ldv,
+                        float *y, int64_t ldy, float *z, int64_t ldz, void *scratch);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,263 @@
+package org.lora4j.device;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.IntSupplier;
+
+import org.lora4j.bindings.kernels.*;
+
+/**
+ * The hand-tuned kernels of {@code native/kernels}, for what BLAS leaves to be desired: a power step that reads G once.
+ *
+ * <p>The library is inside the jar where a C compiler was there when it was built. {@code -Dlora4j.kernels=} chooses:
+ * <ul>
+ *   <li>{@code off} (default): BLAS alone,
+ *   <li>{@code auto}: the variant for the widest vectors of this processor, avx512 or avx2; BLAS alone where it has
+ *       neither or the library isn't there,
+ *   <li>{@code avx512}, {@code avx2}, {@code portable}: this one, or an error.
+ * </ul>
+ * They are not the default because they need the processors that OpenBLAS's threads keep busy for some 25 ms after each
+ * product, looking for work. With {@code OPENBLAS_THREAD_TIMEOUT=17} in the environment (2¹⁷ cycles instead of 2²⁶) a power
+ * step on a large G is faster here than by BLAS; but then every product on small matrices has threads to wake.
+ *
+ * One object belongs to one device: it holds threads, as many as BLAS uses, and scratch memory that grows to what the
+ * largest power step needs. Both begin with the first power step and end with the device.
+ */
+final class HostKernels {
+    static final String PROPERTY = "lora4j.kernels";
+    /** The variants there are, the fastest first. */
+    static final List<String> VARIANTS = List.of("avx512", "avx2", "portable");
+    private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_threads", "lora4j_team_close",
+        "lora4j_spower_step_scratch", "lora4j_spower_step"};
+
+    /** The most columns of V for which reading G once pays, measured; with more, products by BLAS are as fast. */
+    static final long MOST_COLUMNS = 128;
+    /** Below this many rows or columns of G, filling vectors and tiles with zeros costs more than a second reading of G. */
+    static final long LEAST_SIDE = 16;
+    /** Below this many elements (2 MiB) G is in a cache anyway, and waking threads other than BLAS's costs more, measured. */
+    static final long LEAST_ELEMENTS = 1 << 19;
+
+    private static Attempt attempt;
+
+    private final Functions functions; // null: no kernels
+    private final String variant; // or why there is none
+    private final IntSupplier blasThreads;
+    private final DeviceMemory device;
+    private MemorySegment team = MemorySegment.NULL;
+    private int threads;
+    private Arena arena;
+    private MemorySegment scratch = MemorySegment.NULL;
+
+    private HostKernels(Functions functions, String variant, IntSupplier blasThreads, DeviceMemory device) {
+        this.functions = functions;
+        this.variant = variant;
+        this.blasThreads = blasThreads;
+        this.device = device;
+    }
+
+    /** The kernels that {@code -Dlora4j.kernels} chooses, with as many threads as {@code blasThreads} says at each call. */
+    static HostKernels open(IntSupplier blasThreads, DeviceMemory device) {
+        return open(System.getProperty(PROPERTY, "off"), load(), blasThreads, device);
+    }
+
+    /**
+     * @throws IllegalArgumentException for a choice that there isn't, or a variant that this processor doesn't run
+     * @throws UnsatisfiedLinkError for a variant when the library can't be loaded
+     */
+    static HostKernels open(String choice, Attempt library, IntSupplier blasThreads, DeviceMemory device) {
+        if (choice.equals("off")) {
+            return new HostKernels(null, "-D" + PROPERTY + " is off", blasThreads, device);
+        }
+        if (choice.equals("auto")) {
+            if (library.functions == null) {
+                return new HostKernels(null, library.failure, blasThreads, device);
+            }
+            for (String variant : VARIANTS) {
+                if (!variant.equals("portable") && library.functions.runs(variant)) {
+                    return new HostKernels(library.functions, variant, blasThreads, device);
+                }
+            }
+            return new HostKernels(null, "this processor has neither AVX-512 nor AVX2 with FMA", blasThreads, device);
+        }
+        if (!VARIANTS.contains(choice)) {
+            throw new IllegalArgumentException("-D" + PROPERTY + "=" + choice + ": it must be auto, off or one of " + String.join(", ", VARIANTS));
+        }
+        if (library.functions == null) {
+            throw new UnsatisfiedLinkError("-D" + PROPERTY + "=" + choice + ": " + library.failure);
+        }
+        if (!library.functions.runs(choice)) {
+            throw new IllegalArgumentException("-D" + PROPERTY + "=" + choice + ": this processor does not run it");
+        }
+        return new HostKernels(library.functions, choice, blasThreads, device);
+    }
+
+    /** "kernels avx512", or "no native kernels: " and why. */
+    String description() {
+        return functions != null ? "kernels " + variant : "no native kernels: " + variant;
+    }
+
+    /** Whether a power step is done here, faster than by BLAS. */
+    boolean suit(Matrix g, Matrix v) {
+        return functions != null && g.type() == DataType.FLOAT32 && v.cols() > 0 && v.cols() <= MOST_COLUMNS
+                && Math.min(g.rows(), g.cols()) >= LEAST_SIDE && g.rows() * g.cols() >= LEAST_ELEMENTS;
+    }
+
+    /** Y ← G·V and, unless {@code z} is null, Z ← Gᵀ·Y. All float32 and none empty. */
+    void powerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
+        meet();
+        reserve(functions.scratch(team, g.rows(), g.cols(), v.cols(), v.leadingDimension(), z != null));
+        functions.powerStep(team, g, v, y, z, scratch);
+    }
+
+    /** Makes the team as large as BLAS's. */
+    private void meet() {
+        int wanted = blasThreads.getAsInt();
+        if (wanted < 1) {
+            wanted = Runtime.getRuntime().availableProcessors();
+        }
+        if (wanted != threads) {
+            dismiss();
+            team = functions.open(variant, wanted);
+            if (team.equals(MemorySegment.NULL)) {
+                throw new OutOfMemoryError("lora4j_team_open(" + variant + ", " + wanted + ") returned NULL");
+            }
+            threads = wanted;
+        }
+    }
+
+    private void dismiss() {
+        if (!team.equals(MemorySegment.NULL)) {
+            functions.close(team);
+            team = MemorySegment.NULL;
+            threads = 0;
+        }
+    }
+
+    private void reserve(long bytes) {
+        if (scratch.byteSize() < bytes) {
+            release();
+            Arena larger = Arena.ofShared();
+            try {
+                scratch = larger.allocate(bytes, 64);
+            } catch (OutOfMemoryError e) {
+                larger.close();
+                throw new OutOfDeviceMemoryException(bytes, device.counters().currentBytes(), e.getMessage());
+            }
+            arena = larger;
+            device.countWorkspace(bytes);
+        }
+    }
+
+    private void release() {
+        if (arena != null) {
+            device.freeWorkspace(scratch.byteSize());
+            arena.close();
+            arena = null;
+            scratch = MemorySegment.NULL;
+        }
+    }
+
+    /** Ends the threads and frees the scratch memory. */
+    void close() {
+        dismiss();
+        release();
+    }
+
+    // ---- the library
+
+    /** What came of loading the library: its functions, or why it can't be used. */
+    record Attempt(Functions functions, String failure) {
+        static Attempt failed(String why) {
+            return new Attempt(null, why);
+        }
+    }
+
+    /** Loads the library, once a process. */
+    static synchronized Attempt load() {
+        if (attempt == null) {
+            attempt = load(NativeArtifact.platform() + "/" + System.mapLibraryName("lora4j_kernels"));
+        }
+        return attempt;
+    }
+
+    static Attempt load(String resource) {
+        List<String> tried = new ArrayList<>();
+        try (InputStream in = HostKernels.class.getResourceAsStream(resource)) {
+            if (in == null) {
+                return Attempt.failed("this build of lora4j has none for " + NativeArtifact.platform());
+            }
+            Path file = NativeCache.extract(resource.substring(resource.lastIndexOf('/') + 1), in.readAllBytes(), tried);
+            return open(file);
+        } catch (IOException e) {
+            tried.add(e.toString());
+            return Attempt.failed(String.join("; ", tried));
+        }
+    }
+
+    /** Opens a library, or tells in the loader's words why it can't be opened. */
+    static Attempt open(Path file) {
+        SymbolLookup library;
+        try {
+            library = SymbolLookup.libraryLookup(file, Arena.global());
+        } catch (IllegalArgumentException e) {
+            return Attempt.failed(BlasLibrary.loaderWords(file, e));
+        }
+        List<String> missing = new ArrayList<>();
+        for (String symbol : SYMBOLS) {
+            if (library.find(symbol).isEmpty()) {
+                missing.add(symbol);
+            }
+        }
+        return missing.isEmpty() ? new Attempt(new Functions(library), null)
+                : Attempt.failed(file + " does not export " + String.join(", ", missing));
+    }
+
+    /** The functions of one loaded library. */
+    static final class Functions {
+        private final MemorySegment runs;
+        private final MemorySegment open;
+        private final MemorySegment close;
+        private final MemorySegment scratch;
+        private final MemorySegment powerStep;
+
+        private Functions(SymbolLookup library) {
+            runs = library.find("lora4j_kernels_runs").orElseThrow();
+            open = library.find("lora4j_team_open").orElseThrow();
+            close = library.find("lora4j_team_close").orElseThrow();
+            scratch = library.find("lora4j_spower_step_scratch").orElseThrow();
+            powerStep = library.find("lora4j_spower_step").orElseThrow();
+        }
+
+        boolean runs(String variant) {
+            try (Arena arena = Arena.ofConfined()) {
+                return lora4j_kernels_runs.invoke(runs, arena.allocateFrom(variant)) != 0;
+            }
+        }
+
+        MemorySegment open(String variant, int threads) {
+            try (Arena arena = Arena.ofConfined()) {
+                return lora4j_team_open.invoke(open, arena.allocateFrom(variant), threads);
+            }
+        }
+
+        void close(MemorySegment team) {
+            lora4j_team_close.invoke(close, team);
+        }
+
+        long scratch(MemorySegment team, long m, long n, long k, long ldv, boolean withZ) {
+            return lora4j_spower_step_scratch.invoke(scratch, team, m, n, k, ldv, withZ ? 1 : 0);
+        }
+
+        void powerStep(MemorySegment team, Matrix g, Matrix v, Matrix y, Matrix z, MemorySegment scratch) {
+            lora4j_spower_step.invoke(powerStep, team, g.rows(), g.cols(), v.cols(), g.segment(), g.leadingDimension(), v.segment(),
+                    v.leadingDimension(), y.segment(), y.leadingDimension(), z == null ? MemorySegment.NULL : z.segment(),
+                    z == null ? v.cols() : z.leadingDimension(), scratch);
+        }
+    }
+}
