@@ -159,9 +159,9 @@ public final class Main {
 
     private void printKernels(List<KernelTiming> kernels) {
         out.printf("%nAn adapter beside the frozen products: medians of %d paired rounds, milliseconds%n", ROUNDS);
-        out.printf("(in place: beside the products in the layer's own buffers, whose rows are longer than a power of two)%n%n");
-        out.printf("%6s%6s%6s%4s%10s%10s%9s%9s%11s%10s%9s%9s%n", "", "", "", "", "frozen", "", "", "in", "frozen", "", "for+back", "in");
-        out.printf("%6s%6s%6s%4s%10s%10s%9s%9s%11s%10s%9s%9s%n", "b", "m", "n", "r", "X·Wᵀ", "forward", "", "place", "dY·W", "backward", "ward", "place");
+        out.printf("(in place: beside the same products in the layer's own buffers)%n%n");
+        out.printf("%6s%6s%6s%4s%10s%10s%9s%9s%11s%10s%9s%9s%n", "b", "m", "n", "r", "X·Wᵀ", "forward", "adds", "in place", "dY·W", "backward",
+                "both add", "in place");
         for (KernelTiming k : kernels) {
             out.printf("%6d%6d%6d%4d%10.3f%10.3f%+8.1f%%%+8.1f%%%11.3f%10.3f%+8.1f%%%+8.1f%%%n", k.b(), k.m(), k.n(), k.r(), k.frozenGemmMs(),
                     k.forwardMs(), 100 * (k.forwardRatio() - 1), 100 * (k.forwardRatioInPlace() - 1), k.frozenBackwardMs(), k.backwardMs(),
