@@ -1,29 +1,19 @@
 package org.lora4j;
 
-import java.util.function.Supplier;
-
 import com.fasterxml.jackson.databind.JsonNode;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** Forward, backward and merge give what PEFT's LoRA layer gives in float64; the inputs are float32 numbers. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class LayerGoldenTest {
-    @Parameter
-    Supplier<Device> open;
-
+class LayerGoldenTest extends DeviceTest {
     @ParameterizedTest
     @EnumSource(DataType.class)
     void layersAgreeWithPeft(DataType type) {
         for (JsonNode item : Golden.items("layers")) {
-            try (Device device = open.get()) {
+            try (Device device = opener.get()) {
                 compare(item, device, type);
             }
         }

@@ -6,23 +6,14 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
-import java.util.function.Supplier;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** Several layers on one device, and several devices in several threads, give bit for bit the numbers of one alone. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class LoraLinearIsolationTest {
-    @Parameter
-    Supplier<Device> open;
-
+class LoraLinearIsolationTest extends DeviceTest {
     @Test
     void layersOfOneDeviceDoNotDisturbEachOther() {
         int[] ranks = {1, 4, 3};
@@ -30,7 +21,7 @@ class LoraLinearIsolationTest {
         for (int i = 0; i < ranks.length; i++) {
             alone[i] = train(ranks[i], 20, 12, 8);
         }
-        try (Device device = open.get()) {
+        try (Device device = opener.get()) {
             List<Training> together = Arrays.stream(ranks).mapToObj(r -> new Training(device, r, 20, 12, 8)).toList();
             for (int step = 0; step < Training.STEPS; step++) {
                 together.forEach(Training::forward);
@@ -54,7 +45,7 @@ class LoraLinearIsolationTest {
     }
 
     private double[] train(int rank, int m, int n, int b) {
-        try (Device own = open.get()) {
+        try (Device own = opener.get()) {
             Training training = new Training(own, rank, m, n, b);
             for (int step = 0; step < Training.STEPS; step++) {
                 training.forward();

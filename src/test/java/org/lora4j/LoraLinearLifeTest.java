@@ -11,15 +11,10 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.device.Counters.Call;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
@@ -27,17 +22,12 @@ import org.lora4j.device.Matrix;
 import org.lora4j.device.OutOfDeviceMemoryException;
 
 /** What a layer refuses, that it then has changed nothing, and that closing frees it. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class LoraLinearLifeTest {
+class LoraLinearLifeTest extends DeviceTest {
     private static final DataType TYPE = DataType.FLOAT64;
     private static final int B = 3;
     private static final int M = 5;
     private static final int N = 7;
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     Random random = new Random(6);
     LayerReference reference;
     LoraLinear layer;
@@ -50,7 +40,6 @@ class LoraLinearLifeTest {
 
     @BeforeEach
     void open() {
-        device = open.get();
         reference = LayerReference.random(new LoraConfig(2, 4, Scaling.STANDARD), M, N, true, TYPE, random);
         layer = reference.on(device, TYPE, B);
         x = Reference.random(B, N, TYPE, random);
@@ -61,17 +50,12 @@ class LoraLinearLifeTest {
         dx = device.allocate(TYPE, B, N);
     }
 
-    @AfterEach
-    void close() {
-        device.close();
-    }
-
     // ---- refusals
 
     @Test
     void forwardRefusesBadOperandsBeforeAnythingChanges() {
         layer.forward(inX, y);
-        try (Device other = open.get()) {
+        try (Device other = opener.get()) {
             for (Matrix bad : bad(B, N, other)) {
                 refuses(bad.toString(), () -> layer.forward(bad, y));
             }
@@ -85,7 +69,7 @@ class LoraLinearLifeTest {
     @Test
     void backwardRefusesBadOperandsBeforeAnythingChanges() {
         layer.forward(inX, y);
-        try (Device other = open.get()) {
+        try (Device other = opener.get()) {
             for (Matrix bad : bad(B, N, other)) {
                 refuses(bad.toString(), () -> layer.backward(bad, inDy, dx));
                 refuses(bad.toString(), () -> layer.backward(inX, inDy, bad));
@@ -260,7 +244,7 @@ class LoraLinearLifeTest {
 
     @Test
     void closeFreesAllOfTheLayerOnce() {
-        try (Device own = open.get()) {
+        try (Device own = opener.get()) {
             LoraLinear merged = reference.on(own, TYPE, B);
             merged.input(1);
             merged.outputGradient(1);

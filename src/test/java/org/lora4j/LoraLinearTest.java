@@ -9,44 +9,23 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.device.Counters;
 import org.lora4j.device.Counters.Call;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** Forward and backward against plain loops and finite differences, in every form, and what they cost. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class LoraLinearTest {
+class LoraLinearTest extends DeviceTest {
     /** b, m, n, r. */
     private static final int[][] SHAPES = {{5, 7, 11, 2}, {1, 13, 4, 1}, {0, 3, 5, 2}, {17, 6, 9, 3}, {3, 16, 16, 8}, {33, 5, 7, 2},
         {1, 1, 1, 1}, {4, 3, 8, 5}, {31, 127, 65, 13}};
     private static final boolean[] EITHER = {true, false};
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Random random = new Random(4);
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     @ParameterizedTest
     @EnumSource(DataType.class)

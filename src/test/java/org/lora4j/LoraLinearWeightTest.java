@@ -10,41 +10,19 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** A layer's weight: loading, pre-filling the adapter (O1), merging and unmerging. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class LoraLinearWeightTest {
+class LoraLinearWeightTest extends DeviceTest {
     /** m, n, r. */
     private static final int[][] SHAPES = {{1, 1, 1}, {7, 11, 2}, {13, 4, 1}, {16, 16, 8}, {5, 3, 4}, {127, 65, 13}};
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Random random = new Random(5);
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     private LayerReference random(int[] shape, Scaling scaling, DataType type) {
         return LayerReference.random(new LoraConfig(shape[2], 8, scaling), shape[0], shape[1], true, type, random);

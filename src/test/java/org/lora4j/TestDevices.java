@@ -11,7 +11,7 @@ import org.lora4j.device.HostDevice;
 public final class TestDevices {
     private TestDevices() {}
 
-    /** For {@code @ParameterizedClass @MethodSource("org.lora4j.TestDevices#all")}. */
+    /** What {@link DeviceTest} runs on. */
     public static Stream<Named<Supplier<Device>>> all() {
         return Stream.of(Named.of("host", HostDevice::open));
     }

@@ -4,42 +4,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.LoraConfig;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.Scaling;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.init.Scale;
 
 /** Alignment against plain loops; scale stability (oracle O3) against its closed form. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class AnalysisTest {
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
-
+class AnalysisTest extends DeviceTest {
     @ParameterizedTest
     @EnumSource(DataType.class)
     void cosineAndResidualAreThoseOfPlainLoops(DataType type) {

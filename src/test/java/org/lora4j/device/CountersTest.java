@@ -7,36 +7,15 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.device.Counters.Call;
 
 /** What a device counts: each call once, every byte each way, what it holds and has held. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class CountersTest {
+class CountersTest extends DeviceTest {
     private static final DataType TYPE = DataType.FLOAT32;
-
-    @Parameter
-    Supplier<Device> open;
-    Device device;
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     @Test
     void countersTellExactlyWhatWasDone() {

@@ -10,39 +10,19 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Framed;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 
 /** Element-wise passes, reductions and copies, between devices' matrices and every kind of host memory. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class ElementwiseAndCopyTest {
+class ElementwiseAndCopyTest extends DeviceTest {
     private static final int[][] SHAPES = {{1, 1}, {1, 17}, {17, 1}, {5, 3}, {13, 31}, {64, 129}, {0, 4}, {4, 0}, {0, 0}};
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Random random = new Random(3);
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     @ParameterizedTest
     @EnumSource(DataType.class)
@@ -144,7 +124,7 @@ class ElementwiseAndCopyTest {
         refuses(() -> device.copy(a.rows(0, 2), a.rows(1, 3)));
         device.copy(a.rows(0, 2), a.rows(2, 4));
         device.copy(a.columns(0, 2), a.columns(2, 4));
-        try (Device other = open.get()) {
+        try (Device other = opener.get()) {
             refuses(() -> device.copy(a, other.allocate(DataType.FLOAT32, 4, 4)));
         }
     }

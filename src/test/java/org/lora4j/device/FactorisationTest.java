@@ -9,42 +9,22 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Framed;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 
 /**
  * SVD, QR, Cholesky and symmetric eigenproblems, by what defines them: the product of the factors is
  * the matrix, the orthonormal factors are so. Every matrix has a frame that must neither be read nor written.
  */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class FactorisationTest {
+class FactorisationTest extends DeviceTest {
     private static final int[][] TALL = {{1, 1}, {7, 1}, {2, 2}, {9, 4}, {31, 31}, {64, 33}, {257, 65}};
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Random random = new Random(2);
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     // ---- singular values
 

@@ -7,42 +7,22 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Framed;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 
 /** Matrix products: C ← α·op(A)·op(B) + β·C against a float64 triple loop, and what is refused. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class GemmTest {
+class GemmTest extends DeviceTest {
     /** m, n, k: ones, primes, not multiples of a vector, no inner dimension, empty. */
     private static final int[][] SHAPES = {{1, 1, 1}, {1, 7, 5}, {7, 1, 5}, {1, 64, 33}, {64, 1, 33}, {5, 7, 1}, {2, 3, 0}, {1, 3, 0},
         {3, 1, 0}, {0, 3, 2}, {3, 0, 2}, {8, 16, 32}, {13, 17, 19}, {31, 2, 127}, {257, 129, 65}};
     private static final double[][] ALPHA_BETA = {{1, 0}, {1, 1}, {-0.5, 0}, {-0.5, 1}, {1.25, -0.5}, {0, 1}, {0, 0}, {0, -0.5}};
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Random random = new Random(1);
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     @ParameterizedTest
     @EnumSource(DataType.class)
@@ -205,7 +185,7 @@ class GemmTest {
 
     @Test
     void refusesAnotherDevicesMatrix() {
-        try (Device other = open.get()) {
+        try (Device other = opener.get()) {
             Matrix mine = device.allocate(DataType.FLOAT32, 2, 2);
             Matrix mine2 = device.allocate(DataType.FLOAT32, 2, 2);
             Matrix foreign = other.allocate(DataType.FLOAT32, 2, 2);

@@ -15,32 +15,18 @@ import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.function.Supplier;
 
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 
 /** Who may use a device, and what happens to it and its matrices after closing. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class LifeTest {
+class LifeTest extends DeviceTest {
     private static final DataType TYPE = DataType.FLOAT32;
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Arena arena = Arena.ofShared();
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
 
     @AfterEach
     void close() {
@@ -181,7 +167,7 @@ class LifeTest {
     }
 
     private double[] products() {
-        try (Device own = open.get()) {
+        try (Device own = opener.get()) {
             Matrix a = Reference.random(130, 130, TYPE, new Random(8)).on(own, TYPE);
             Matrix b = own.allocate(TYPE, 130, 130);
             Matrix r = own.allocate(TYPE, 130, 130);

@@ -7,43 +7,23 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Framed;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.device.Counters.Call;
 
 /** The power step: Y = G·V and Z = Gᵀ·Y against float64 triple loops, and what is refused. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class PowerStepTest {
+class PowerStepTest extends DeviceTest {
     /** m, n: ones, primes, around whole vectors, tiles and panels, tall, wide, large enough for several threads. */
     static final int[][] SHAPES = {{1, 1}, {1, 64}, {64, 1}, {1, 13}, {2, 3}, {7, 5}, {16, 16}, {17, 31}, {31, 65}, {33, 64}, {64, 63}, {65, 127},
         {13, 509}, {509, 13}, {129, 257}, {300, 200}};
     static final int[] COLUMNS = {1, 3, 7, 8, 16, 17, 31, 32, 33, 48, 64, 65, 80, 97};
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Random random = new Random(11);
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     @ParameterizedTest
     @EnumSource(DataType.class)
@@ -263,7 +243,7 @@ class PowerStepTest {
         refuses(g, v, g.columns(0, 2), z);
         refuses(g, device.allocate(DataType.FLOAT64, 4, 2), y, z);
         refuses(g, v, y, device.allocate(DataType.FLOAT64, 4, 2));
-        try (Device other = open.get()) {
+        try (Device other = opener.get()) {
             refuses(g, other.allocate(type, 4, 2), y, z);
         }
     }

@@ -4,39 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Framed;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 
 /** Triangular solves, by their residual op(T)·X − α·B or X·op(T) − α·B; the triangle that is not read is full of NaN. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class TriangularSolveTest {
+class TriangularSolveTest extends DeviceTest {
     private static final int[][] SHAPES = {{1, 1}, {1, 7}, {7, 1}, {5, 3}, {64, 33}, {33, 64}, {0, 2}, {2, 0}};
 
-    @Parameter
-    Supplier<Device> open;
-    Device device;
     final Random random = new Random(11);
-
-    @BeforeEach
-    void open() {
-        device = open.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     @ParameterizedTest
     @EnumSource(DataType.class)

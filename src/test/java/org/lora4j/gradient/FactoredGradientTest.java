@@ -7,16 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
@@ -25,23 +20,7 @@ import org.lora4j.svd.ExactSvd;
 import org.lora4j.svd.SingularTriplets;
 
 /** The singular triplets of two thin factors against the exact SVD of the gradient they make. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class FactoredGradientTest {
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
-
+class FactoredGradientTest extends DeviceTest {
     private FactoredGradient of(Streams s, DataType type, int capacity) {
         FactoredGradient f = new FactoredGradient(device, type, s.dy().get(0).cols(), s.x().get(0).cols(), capacity);
         s.feed(device, type, f::add);

@@ -5,16 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.function.Supplier;
-
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.device.Counters.Call;
 import org.lora4j.device.DataType;
@@ -22,23 +16,7 @@ import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** The sum and the mean of micro-batches against plain loops, and what is refused. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class GradientAccumulatorTest {
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
-
+class GradientAccumulatorTest extends DeviceTest {
     @ParameterizedTest
     @EnumSource(DataType.class)
     void sumAndMeanAreThoseOfTheBatches(DataType type) {

@@ -7,45 +7,23 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.svd.Certificate;
 import org.lora4j.svd.ExactSvd;
 import org.lora4j.svd.SingularTriplets;
 
 /** A sketch and its refinement against the exact SVD of the gradient that was streamed, and the laws of a linear sketch. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class GradientSketchTest {
+class GradientSketchTest extends DeviceTest {
     private static final int M = 90;
     private static final int N = 120;
     private static final int L = 64;
-
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     private GradientSketch of(Streams s, DataType type, long seed) {
         GradientSketch sketch = new GradientSketch(device, type, s.dy().get(0).cols(), s.x().get(0).cols(), L, seed);

@@ -12,43 +12,22 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
-import java.util.function.Supplier;
 import java.util.zip.CRC32C;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 
 /** A sketch that is saved, loaded and gone on with; files that are damaged in every way. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class SketchFileTest {
+class SketchFileTest extends DeviceTest {
     private static final int M = 21;
     private static final int N = 17;
 
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
     @TempDir
     Path folder;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     private GradientSketch sketch(Streams s, DataType type) {
         GradientSketch sketch = new GradientSketch(device, type, M, N, 12, -5);

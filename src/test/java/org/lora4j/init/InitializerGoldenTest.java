@@ -6,51 +6,28 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.Map;
-import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Golden;
 import org.lora4j.LoraConfig;
 import org.lora4j.LoraLinear;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.Scaling;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
-import org.lora4j.device.Matrix;
 import org.lora4j.init.PeftLoraGa.PeftScale;
 import org.lora4j.svd.ExactSvd;
 
 import com.fasterxml.jackson.databind.JsonNode;
 
 /** Every initialiser against what PEFT and the paper's formulas give in golden.json. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class InitializerGoldenTest {
+class InitializerGoldenTest extends DeviceTest {
     private static final Map<String, Direction> DIRECTIONS = Map.of("ArB2r", Direction.AR_B2R, "A2rBr", Direction.A2R_BR, "ArBr", Direction.AR_BR,
             "random", Direction.RANDOM);
-
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     @ParameterizedTest
     @EnumSource(DataType.class)

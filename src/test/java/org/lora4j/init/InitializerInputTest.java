@@ -7,16 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.LoraConfig;
 import org.lora4j.LoraLinear;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.Scaling;
 import org.lora4j.device.Counters.Call;
@@ -25,29 +21,18 @@ import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** Bad input is refused with the value in the message, before any product or factorisation, and the layer stays as it was. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class InitializerInputTest {
+class InitializerInputTest extends DeviceTest {
     private static final DataType TYPE = DataType.FLOAT32;
 
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
     private LoraLinear layer; // 6×10, rank 3
     private Matrix gradient;
 
     @BeforeEach
     void open() {
-        device = opener.get();
         layer = new LoraLinear(device, new LoraConfig(3, 16, Scaling.STANDARD), TYPE, 6, 10, false, 1);
         Random random = new Random(1);
         layer.load(Reference.random(6, 10, TYPE, random).on(device, TYPE));
         gradient = Reference.random(6, 10, TYPE, random).on(device, TYPE);
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
     }
 
     private void assertRefused(Initializer initializer, LoraLinear of, String... words) {

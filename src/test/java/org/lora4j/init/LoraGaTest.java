@@ -6,46 +6,24 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.LoraConfig;
 import org.lora4j.LoraLinear;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.Scaling;
 import org.lora4j.analysis.FirstOrderAlignment;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.gradient.FactoredGradient;
 import org.lora4j.svd.ExactSvd;
 import org.lora4j.svd.SingularTriplets;
 
 /** Oracles O1 and O2 of the gradient-aligned start, its optimality, its invariances and its reproducibility. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class LoraGaTest {
+class LoraGaTest extends DeviceTest {
     private static final int[][] SHAPES = {{2, 2, 1}, {13, 9, 2}, {9, 31, 4}, {33, 33, 16}, {64, 48, 8}};
-
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     private LoraLinear layer(DataType type, int m, int n, int r, Scaling scaling, Reference w) {
         LoraLinear layer = new LoraLinear(device, new LoraConfig(r, 16, scaling), type, m, n, false, 1);

@@ -9,44 +9,22 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.IntToDoubleFunction;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.device.Counters.Call;
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** Block Krylov triplets against known singular values and vectors; the certificate against plain loops. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class BlockKrylovSvdTest {
+class BlockKrylovSvdTest extends DeviceTest {
     /** Spectra by name: σᵢ for i from 0. */
     private static final Map<String, IntToDoubleFunction> SPECTRA = Map.of("1/i", i -> 1.0 / (i + 1), "0.9^i", i -> Math.pow(0.9, i),
             "4^-i", i -> Math.pow(0.25, i), "pairs", i -> 1.0 / (1 + i / 2), "a cluster", i -> i < 12 ? 1 : 0.01 / (i - 10),
             "a cliff", i -> i < 4 ? 1 : 1e-5);
-
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
 
     /** U·diag(σ)·Vᵀ with random orthonormal U, V. */
     private Reference matrix(int m, int n, DataType type, IntToDoubleFunction sigma) {

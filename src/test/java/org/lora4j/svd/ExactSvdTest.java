@@ -7,39 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Random;
-import java.util.function.Supplier;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** The leading triplets against matrices whose singular values are known, in sign, rank and scale. */
-@ParameterizedClass(name = "{0}")
-@MethodSource("org.lora4j.TestDevices#all")
-class ExactSvdTest {
-    @Parameter
-    Supplier<Device> opener;
-    private Device device;
-
-    @BeforeEach
-    void open() {
-        device = opener.get();
-    }
-
-    @AfterEach
-    void close() {
-        device.close();
-    }
-
+class ExactSvdTest extends DeviceTest {
     private static final int[][] SHAPES = {{1, 1, 1}, {1, 7, 1}, {7, 1, 1}, {13, 9, 4}, {9, 13, 9}, {40, 40, 8}, {97, 31, 31}};
 
     @ParameterizedTest
