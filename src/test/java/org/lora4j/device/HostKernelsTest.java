@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -40,6 +41,9 @@ class HostKernelsTest {
     @BeforeEach
     void load() {
         library = HostKernels.load();
+        if (Boolean.getBoolean("lora4j.requireKernels")) {
+            assertNotNull(library.functions(), library.failure());
+        }
         assumeTrue(library.functions() != null, library.failure());
     }
 
