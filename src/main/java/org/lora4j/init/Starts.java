@@ -75,8 +75,13 @@ final class Starts {
     /** A copy of W' that the caller closes. */
     static Matrix effectiveWeight(LoraLinear layer) {
         Matrix w = layer.device().temporary(layer.type(), layer.outFeatures(), layer.inFeatures());
-        layer.effectiveWeight(w);
-        return w;
+        try {
+            layer.effectiveWeight(w);
+            return w;
+        } catch (RuntimeException e) {
+            w.close();
+            throw e;
+        }
     }
 
     /** a0 ← the rows {@code ofA} of Vᵀ, b0 ← the columns {@code ofB} of U. */

@@ -162,18 +162,22 @@ final class KrylovBasis implements AutoCloseable {
                 for (int i = 0; i < k; i++) {
                     sigma[i] = Math.max(0, device.dot(back.columns(i, i + 1), right.columns(i, i + 1)));
                 }
+                try (Matrix gv = device.temporary(type, g.rows(), k)) {
+                    product(right, gv, null);
+                    residuals = Residuals.of(gv, u, sigma);
+                }
             } else {
                 for (int i = 0; i < k; i++) {
                     sigma[i] = l[i * k + i];
                     for (int j = 0; j < i; j++) {
-                        residuals[i] += l[i * k + j] * l[i * k + j]; // of G·vᵢ − σᵢ·uᵢ
+                        residuals[i] = Math.hypot(residuals[i], l[i * k + j] / l[0]); // of G·vᵢ − σᵢ·uᵢ
                     }
                 }
             }
             double[] other = Residuals.of(back, right, sigma); // of Gᵀ·uᵢ − σᵢ·vᵢ
             boolean converged = true;
             for (int i = 0; i < k; i++) {
-                residuals[i] = Math.max(Math.sqrt(residuals[i]) / sigma[0], other[i]);
+                residuals[i] = Math.max(residuals[i], other[i]);
                 converged &= residuals[i] <= tolerance;
             }
             Triplets.transpose(right, vt);

@@ -91,7 +91,6 @@ final class Triplets {
         }
     }
 
-
     /**
      * Makes the result: descending, completed where the rank is low, signs fixed, σ scaled back. Takes over U and Vᵀ.
      *
