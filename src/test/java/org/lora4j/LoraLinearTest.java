@@ -2,6 +2,7 @@ package org.lora4j;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.management.ManagementFactory;
@@ -9,7 +10,6 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.function.Supplier;
 
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -209,7 +209,7 @@ class LoraLinearTest extends DeviceTest {
     @ParameterizedTest
     @EnumSource(DataType.class)
     void passesAllocateNothingOnTheHeap(DataType type) {
-        Assumptions.assumeTrue(ManagementFactory.getThreadMXBean() instanceof com.sun.management.ThreadMXBean, "a JVM that counts allocations");
+        assertInstanceOf(com.sun.management.ThreadMXBean.class, ManagementFactory.getThreadMXBean(), "a JVM that counts allocations");
         var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         LoraLinear layer = LayerReference.random(new LoraConfig(1, 1, Scaling.STANDARD), 3, 2, true, type, random).on(device, type, 2);
         Matrix ownX = layer.input(2);

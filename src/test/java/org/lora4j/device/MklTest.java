@@ -16,6 +16,7 @@ class MklTest {
     @Test
     void everyOperationRunsOnMkl() throws Exception {
         String jar = System.getProperty("lora4j.test.mkl");
+        assertTrue(jar != null || !Boolean.getBoolean("lora4j.requireMkl"), "-Dlora4j.requireMkl=true without -Dlora4j.test.mkl=<jar>");
         assumeTrue(jar != null, "-Dlora4j.test.mkl=<jar of org.bytedeco:mkl, classifier ending in -redist> is not set");
         assertTrue(Files.isRegularFile(Path.of(jar)), jar + " is no file");
         List<Path> classPath = new ArrayList<>(ForkedJvm.junit());

@@ -85,8 +85,13 @@ class SvdLadderTest {
     }
 
     private void svd(DataType type, Rung... ladder) {
+        svd(type, 1, ladder);
+    }
+
+    /** @param scale a power of two, by which the matrix is multiplied and the singular values are divided again */
+    private void svd(DataType type, double scale, Rung... ladder) {
         reference = Reference.random(9, 6, type, new Random(10));
-        Matrix a = reference.on(device, type);
+        Matrix a = reference.times(scale).on(device, type);
         Matrix u = device.allocate(type, 9, 6);
         Matrix s = device.allocate(type, 1, 6);
         Matrix vt = device.allocate(type, 6, 6);
@@ -94,7 +99,7 @@ class SvdLadderTest {
         Reference us = Reference.of(u);
         double[] values = s.read();
         for (int i = 0; i < us.data().length; i++) {
-            us.data()[i] *= values[i % 6];
+            us.data()[i] *= values[i % 6] / scale;
         }
         double bound = (9 + 10) * 2 * type.unitRoundoff();
         reference.assertNear("svd", us.times(Reference.of(vt)), bound);
@@ -155,5 +160,14 @@ class SvdLadderTest {
             throw new AssertionError("its workspace can't be counted");
         };
         svd(DataType.FLOAT64, new Rung("huge", never, (m, n) -> Integer.MAX_VALUE), rung("good", GOOD));
+    }
+
+    /** Where squares over- or underflow, a check that sums them would believe anything. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void aLieIsFoundOutAtAnyMagnitude(DataType type) {
+        for (double scale : type == DataType.FLOAT32 ? new double[] {0x1p-110, 0x1p110} : new double[] {0x1p-1000, 0x1p1000}) {
+            svd(type, scale, LIAR, rung("good", GOOD));
+        }
     }
 }

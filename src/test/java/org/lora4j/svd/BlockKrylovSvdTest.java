@@ -95,6 +95,20 @@ class BlockKrylovSvdTest extends DeviceTest {
         }
     }
 
+    /** A residual relative to σ₁ says nothing of the vectors of a far smaller σ: squares alone would lose them in float32. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void vectorsOfSmallSingularValuesAreNotLost(DataType type) {
+        Reference g = matrix(150, 150, type, i -> Math.pow(0.25, i));
+        try (Matrix on = g.on(device, type); SingularTriplets t = new BlockKrylovSvd().top(on, 8, 1); SingularTriplets exact = new ExactSvd().top(on, 8, 1)) {
+            assertTrue(t.certificate().steps() > 0);
+            // Each turns by a few ε·σ₁ over its gap of 3/4·σᵢ; σ₈ = 4⁻⁷·σ₁, and a turn within its plane is a change of norm √2·turn.
+            double turn = 16 * 2 * type.unitRoundoff() / (0.75 * Math.pow(0.25, 7)) + 1e-6;
+            Reference.of(exact.vt()).rows(7, 8).assertNear("v₈", Reference.of(t.vt()).rows(7, 8), turn);
+            Reference.of(exact.u()).columns(7, 8).assertNear("u₈", Reference.of(t.u()).columns(7, 8), turn);
+        }
+    }
+
     @ParameterizedTest
     @EnumSource(DataType.class)
     void aMatrixOfLowRankIsCompletedAndSaysSo(DataType type) {
