@@ -109,34 +109,25 @@ final class KrylovBasis implements AutoCloseable {
     }
 
     /**
-     * X ← Q of X = Q·R, and Y ← Y·R⁻¹ unless {@code y} is null. Returns R's triangle as L = Rᵀ (row after row), or null
-     * where X has dependent columns: Q is then completed, and Y is left alone.
+     * X ← Q of X = Q·R, and Y ← Y·R⁻¹ unless {@code y} is null. Returns R's triangle as L = Rᵀ (row after row); null
+     * without Y, and where X has dependent columns: Q is then completed, and Y is left alone.
      */
     private double[] orthonormalise(Matrix x, Matrix y) {
         int n = (int) x.cols();
         try (Matrix l = device.temporary(type, n, n)) {
             device.gemm(1, x, Op.TRANSPOSE, x, Op.NONE, 0, l);
-            double[] gram = l.read();
-            double[] factor = null;
             try {
                 device.cholesky(l);
-                factor = l.read();
             } catch (NativeException dependent) {
-                // told by factor
-            }
-            for (int i = 0; factor != null && i < n; i++) { // what is left of a column, beside what rounding of its square leaves
-                double left = factor[i * (n + 1)] * factor[i * (n + 1)];
-                factor = left > 64 * 2 * type.unitRoundoff() * Math.sqrt(x.rows()) * gram[i * (n + 1)] ? factor : null;
-            }
-            if (factor == null) {
                 device.qr(x, l);
                 return null;
             }
             device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, x);
-            if (y != null) {
-                device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, y);
+            if (y == null) {
+                return null;
             }
-            return factor;
+            device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, y);
+            return l.read();
         }
     }
 
