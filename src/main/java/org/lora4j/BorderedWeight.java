@@ -101,14 +101,14 @@ final class BorderedWeight implements AutoCloseable {
             addAdapter(eta, weight);
         }
         adapted = true;
-        device.copy(a0, loraA);
-        device.copy(b0, loraB);
+        device.convert(a0, loraA);
+        device.convert(b0, loraB);
         addAdapter(-eta, weight);
     }
 
     /** target ← W'. */
     void effective(Matrix target) {
-        device.copy(weight, target);
+        device.convert(weight, target);
         if (frozen == null) {
             addAdapter(eta, target);
         }

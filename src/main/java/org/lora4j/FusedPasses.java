@@ -34,9 +34,9 @@ final class FusedPasses {
         this.w = w;
         long m = w.weight.rows();
         long n = w.weight.cols();
-        gradA = device.allocate(type, r, n);
+        gradA = device.allocate(type.accumulation(), r, n);
         closers.add(gradA::close);
-        gradB = device.allocate(type, m, r);
+        gradB = device.allocate(type.accumulation(), m, r);
         closers.add(gradB::close);
         inputs = new Activation(device, type, maxBatch, n, w.bColumn, r, w.bias != null);
         closers.add(inputs::close);

@@ -96,19 +96,20 @@ public final class LoraLinear implements AutoCloseable {
     /**
      * Makes A0 and B0 the adapter and keeps the effective weight: W_fz ← W' − η·B0·A0 (oracle of every pre-filled start).
      *
-     * @param a0 r×n on this layer's device, not modified; not a view of this layer
-     * @param b0 m×r on this layer's device, not modified; not a view of this layer
+     * @param a0 r×n on this layer's device, of its type or what that is summed in, not modified; not a view of this layer
+     * @param b0 m×r likewise
      */
     public void prefill(Matrix a0, Matrix b0) {
         checkUnmerged("prefill");
-        check("a0", a0, config.rank(), inFeatures);
-        check("b0", b0, outFeatures, config.rank());
+        check("a0", a0, a0.type() == type.accumulation() ? a0.type() : type, config.rank(), inFeatures);
+        check("b0", b0, b0.type() == type.accumulation() ? b0.type() : type, outFeatures, config.rank());
         weights.prefill(a0, b0);
     }
 
-    /** out ← W_fz + η·B·A, the weight that the layer applies; {@code out} is m×n. */
+    /** out ← W_fz + η·B·A, the weight that the layer applies; {@code out} is m×n, of the layer's type or what that is summed in. */
     public void effectiveWeight(Matrix out) {
         checkUsable();
+        check("out", out, out.type() == type.accumulation() ? out.type() : type, outFeatures, inFeatures);
         weights.effective(out);
     }
 
@@ -163,8 +164,8 @@ public final class LoraLinear implements AutoCloseable {
     public void forward(Matrix x, Matrix y) {
         long b = x.rows();
         checkBatch(b);
-        check("x", x, b, inFeatures);
-        check("y", y, b, outFeatures);
+        check("x", x, type, b, inFeatures);
+        check("y", y, type, b, outFeatures);
         if (y.overlaps(x)) {
             throw new IllegalArgumentException("y overlaps x in memory");
         }
@@ -189,10 +190,10 @@ public final class LoraLinear implements AutoCloseable {
     public void backward(Matrix x, Matrix dy, Matrix dx) {
         checkUnmerged("backward");
         long b = x.rows();
-        check("x", x, b, inFeatures);
-        check("dy", dy, b, outFeatures);
+        check("x", x, type, b, inFeatures);
+        check("dy", dy, type, b, outFeatures);
         if (dx != null) {
-            check("dx", dx, b, inFeatures);
+            check("dx", dx, type, b, inFeatures);
             if (dx.overlaps(dy)) {
                 throw new IllegalArgumentException("dx overlaps dy in memory");
             }
@@ -237,12 +238,12 @@ public final class LoraLinear implements AutoCloseable {
         return weights.loraB();
     }
 
-    /** dA (r×n), the sum since {@link #zeroGradients}. */
+    /** dA (r×n), the sum since {@link #zeroGradients}; float32 for a layer of 16-bit numbers. */
     public Matrix gradA() {
         return passes.gradA;
     }
 
-    /** dB (m×r), the sum since {@link #zeroGradients}. */
+    /** dB (m×r), the sum since {@link #zeroGradients}; float32 for a layer of 16-bit numbers. */
     public Matrix gradB() {
         return passes.gradB;
     }
@@ -257,7 +258,7 @@ public final class LoraLinear implements AutoCloseable {
         return config;
     }
 
-    /** The type of all of the layer's matrices. */
+    /** The type of all of the layer's matrices but dA and dB, which have what that type is summed in. */
     public DataType type() {
         return type;
     }
@@ -294,9 +295,9 @@ public final class LoraLinear implements AutoCloseable {
     }
 
     /** Refuses what a product would refuse, before the first of several products has changed anything. */
-    private void check(String name, Matrix a, long rows, long cols) {
-        if (a.rows() != rows || a.cols() != cols || a.type() != type || a.device() != device) {
-            throw new IllegalArgumentException(name + " is " + a.type() + " " + a.rows() + "×" + a.cols() + ", should be " + type + " " + rows
+    private void check(String name, Matrix a, DataType expected, long rows, long cols) {
+        if (a.rows() != rows || a.cols() != cols || a.type() != expected || a.device() != device) {
+            throw new IllegalArgumentException(name + " is " + a.type() + " " + a.rows() + "×" + a.cols() + ", should be " + expected + " " + rows
                     + "×" + cols + (a.device() == device ? "" : " and on this layer's device, not another"));
         }
         a.segment(); // throws where it is closed

@@ -1,6 +1,6 @@
 package org.lora4j;
 
-import java.util.function.Supplier;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -15,7 +15,7 @@ import org.lora4j.device.Device;
 public abstract class DeviceTest {
     /** Opens one more device of the same kind. */
     @Parameter
-    protected Supplier<Device> opener;
+    protected TestDevice opener;
     protected Device device;
 
     @BeforeEach
@@ -26,5 +26,17 @@ public abstract class DeviceTest {
     @AfterEach
     void closeDevice() {
         device.close();
+    }
+
+    /** That the device holds as much after {@code work} as before; what it keeps for reuse it has from the first time. */
+    protected void assertLeavesNothing(String what, Runnable work) {
+        assertLeavesNothing(device, what, work);
+    }
+
+    protected static void assertLeavesNothing(Device device, String what, Runnable work) {
+        work.run();
+        long held = device.counters().currentBytes();
+        work.run();
+        assertEquals(held, device.counters().currentBytes(), what + ": bytes held");
     }
 }

@@ -13,7 +13,7 @@ import org.lora4j.device.Matrix;
  * @param inside the matrix
  */
 public record Framed(Matrix whole, Matrix inside) {
-    private static final double FRAME = 98765;
+    private static final double FRAME = 61440; // 15·2¹², which every type holds
     private static final int TOP = 1;
     private static final int LEFT = 2;
 

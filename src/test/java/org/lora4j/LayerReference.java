@@ -67,20 +67,60 @@ public record LayerReference(LoraConfig config, Reference weight, Reference bias
         return dy.transpose().times(t(x));
     }
 
-    public void assertY(String what, Matrix actual, DataType type, Reference x) {
-        y(x).assertClose(what + ", Y", Reference.of(actual), type, a.cols() + a.rows() + 2, magnitudes().y(x.magnitudes()));
+    /** How far T may be from what it should be, as {@link Reference#stored}. */
+    private Reference storedT(DataType type, Reference x) {
+        return t(x).stored(type, a.cols() + 1, magnitudes().t(x.magnitudes()), Reference.zeros(x.rows(), a.rows()));
     }
 
-    public void assertDx(String what, Matrix actual, DataType type, Reference dy) {
-        dx(dy).assertClose(what + ", dX", Reference.of(actual), type, b.rows() + b.cols() + 1, magnitudes().dx(dy.magnitudes()));
+    /** The same of dT. */
+    private Reference storedDt(DataType type, Reference dy) {
+        return dt(dy).stored(type, b.rows() + 1, magnitudes().dt(dy.magnitudes()), Reference.zeros(dy.rows(), b.cols()));
     }
 
-    /** That the layer's gradients are {@code times} those of x and dy. */
+    /** What is stored of a product x·wᵀ before another one is added to it. */
+    private static Reference storedProduct(DataType type, Reference x, Reference w, Reference carried) {
+        Reference magnitudes = x.magnitudes().times(w.magnitudes().transpose());
+        return x.times(w.transpose()).stored(type, x.cols() + 1, magnitudes, carried);
+    }
+
+    /** @param own whether X was the layer's own, and Y one product; of any other, Y = X·W_fzᵀ is stored before T·Bᵀ is added */
+    public void assertY(String what, Matrix actual, DataType type, Reference x, boolean own) {
+        Reference carried = storedT(type, x).times(b.magnitudes().transpose());
+        if (!own) {
+            carried = carried.plus(1, storedProduct(type, x, weight, Reference.zeros(x.rows(), weight.rows())));
+        }
+        y(x).assertClose(what + ", Y", Reference.of(actual), type, a.cols() + a.rows() + 2, magnitudes().y(x.magnitudes()), carried);
+    }
+
+    /** The same while merged: W' was stored, and of an X that is not the layer's own X·W'ᵀ is, before a bias is added. */
+    public void assertMergedY(String what, Matrix actual, DataType type, Reference x, boolean own) {
+        Reference w = effectiveWeight();
+        Reference ofW = w.stored(type, a.rows() + 2, magnitudes().effectiveWeight(), Reference.zeros(w.rows(), w.cols()));
+        Reference carried = x.magnitudes().times(ofW.transpose());
+        if (!own && bias != null) {
+            carried = storedProduct(type, x, w, carried);
+        }
+        y(x).assertClose(what + ", Y", Reference.of(actual), type, a.cols() + a.rows() + 2, magnitudes().y(x.magnitudes()), carried);
+    }
+
+    /** @param own whether dY was the layer's own, and dX one product */
+    public void assertDx(String what, Matrix actual, DataType type, Reference dy, boolean own) {
+        Reference carried = storedDt(type, dy).times(a.magnitudes());
+        if (!own) {
+            carried = carried.plus(1, storedProduct(type, dy, weight.transpose(), Reference.zeros(dy.rows(), weight.cols())));
+        }
+        dx(dy).assertClose(what + ", dX", Reference.of(actual), type, b.rows() + b.cols() + 1, magnitudes().dx(dy.magnitudes()), carried);
+    }
+
+    /** That the layer's gradients, which are not of 16 bits, are {@code times} those of x and dy. */
     public void assertGradients(String what, LoraLinear layer, Reference x, Reference dy, int times) {
-        dA(x, dy).times(times).assertClose(what + ", dA", Reference.of(layer.gradA()), layer.type(), times * x.rows() + b.rows() + 1,
-                magnitudes().dA(x.magnitudes(), dy.magnitudes()).times(times));
-        dB(x, dy).times(times).assertClose(what + ", dB", Reference.of(layer.gradB()), layer.type(), times * x.rows() + a.cols() + 1,
-                magnitudes().dB(x.magnitudes(), dy.magnitudes()).times(times));
+        DataType type = layer.type();
+        Reference absX = x.magnitudes();
+        Reference absDy = dy.magnitudes();
+        dA(x, dy).times(times).assertClose(what + ", dA", Reference.of(layer.gradA()), type.accumulation(), times * x.rows() + b.rows() + 1,
+                magnitudes().dA(absX, absDy).times(times), storedDt(type, dy).transpose().times(absX).times(times));
+        dB(x, dy).times(times).assertClose(what + ", dB", Reference.of(layer.gradB()), type.accumulation(), times * x.rows() + a.cols() + 1,
+                magnitudes().dB(absX, absDy).times(times), absDy.transpose().times(storedT(type, x)).times(times));
     }
 
     private static Reference ones(int rows) {

@@ -105,7 +105,7 @@ class LoraLinearLifeTest extends DeviceTest {
     /** The refused calls before have left what the last forward left for backward. */
     private void assertBackwardStillRight() {
         layer.backward(inX, inDy, dx);
-        reference.assertDx("after refusals", dx, TYPE, dy);
+        reference.assertDx("after refusals", dx, TYPE, dy, false);
         reference.assertGradients("after refusals", layer, x, dy, 1);
     }
 
@@ -245,14 +245,15 @@ class LoraLinearLifeTest extends DeviceTest {
     @Test
     void closeFreesAllOfTheLayerOnce() {
         try (Device own = opener.get()) {
+            long held = own.counters().currentBytes();
             LoraLinear merged = reference.on(own, TYPE, B);
             merged.input(1);
             merged.outputGradient(1);
             merged.merge();
             merged.close();
-            assertEquals(0, own.counters().currentBytes());
+            assertEquals(held, own.counters().currentBytes());
             merged.close();
-            assertEquals(0, own.counters().currentBytes());
+            assertEquals(held, own.counters().currentBytes());
         }
         layer.close();
         device.close();

@@ -1,13 +1,8 @@
 package org.lora4j;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
 
@@ -17,7 +12,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Matrix;
 
-/** A layer's weight: loading, pre-filling the adapter (O1), merging and unmerging. */
+/** A layer's weight: loading it, pre-filling the adapter (O1). */
 class LoraLinearWeightTest extends DeviceTest {
     /** m, n, r. */
     private static final int[][] SHAPES = {{1, 1, 1}, {7, 11, 2}, {13, 4, 1}, {16, 16, 8}, {5, 3, 4}, {127, 65, 13}};
@@ -35,7 +30,7 @@ class LoraLinearWeightTest extends DeviceTest {
         return out.inside();
     }
 
-    /** W_fz = W − ηBA and W_fz + ηBA are each rounded: r + 1 terms twice. */
+    /** The sum of the magnitudes in W ± ηBA ± …. */
     private static Reference scale(Reference w0, LayerReference... adapters) {
         Reference sum = w0.magnitudes();
         for (LayerReference l : adapters) {
@@ -65,16 +60,7 @@ class LoraLinearWeightTest extends DeviceTest {
             if (fromMatrix) {
                 layer.load(Framed.of(device, type, w0).inside());
             } else {
-                MemorySegment host = MemorySegment.ofArray(new double[3 * 7]);
-                for (int i = 0; i < 15; i++) {
-                    int index = i / 5 * 7 + i % 5;
-                    if (type == DataType.FLOAT32) {
-                        host.set(ValueLayout.JAVA_FLOAT_UNALIGNED, index * 4L, (float) w0.data()[i]);
-                    } else {
-                        host.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, index * 8L, w0.data()[i]);
-                    }
-                }
-                layer.load(host, 7);
+                layer.load(w0.inHostMemory(type, 7), 7);
             }
             assertArrayEquals(w0.data(), layer.weight().read());
             assertArrayEquals(w0.data(), effectiveWeight(layer).read());
@@ -130,18 +116,33 @@ class LoraLinearWeightTest extends DeviceTest {
                 try (LoraLinear layer = first.on(device, type, 1)) {
                     layer.load(w0.on(device, type));
                     prefill(layer, first);
-                    first.weight().assertClose("once", Reference.of(effectiveWeight(layer)), type, 2 * (shape[2] + 1), scale(w0, first));
-                    first.weight().plus(-first.config().eta(), first.b().times(first.a())).assertClose("W_fz", Reference.of(layer.weight()), type,
-                            shape[2] + 1, scale(w0, first));
+                    Reference kept = w0.plus(-first.config().eta(), first.b().times(first.a()));
+                    kept.assertClose("W_fz", Reference.of(layer.weight()), type, shape[2] + 1, scale(w0, first));
+                    Reference off = prefilled(type, w0, null, first, none(w0));
+                    w0.assertClose("once", Reference.of(effectiveWeight(layer)), type, 2 * (shape[2] + 1), scale(w0, first), off);
                     prefill(layer, second);
-                    first.weight().assertClose("twice", Reference.of(effectiveWeight(layer)), type, 4 * (shape[2] + 1),
-                            scale(w0, first, first, second));
+                    off = prefilled(type, w0, first, second, off);
+                    w0.assertClose("twice", Reference.of(effectiveWeight(layer)), type, 4 * (shape[2] + 1), scale(w0, first, first, second), off);
                     prefill(layer, second);
-                    first.weight().assertClose("thrice", Reference.of(effectiveWeight(layer)), type, 6 * (shape[2] + 1),
-                            scale(w0, first, first, second, second, second));
+                    off = prefilled(type, w0, second, second, off);
+                    w0.assertClose("thrice", Reference.of(effectiveWeight(layer)), type, 6 * (shape[2] + 1),
+                            scale(w0, first, first, second, second, second), off);
                 }
             }
         }
+    }
+
+    /**
+     * How far W_fz may be from W0 − η·B0·A0 after a prefill: it was stored once with the adapter that was there ({@code null}
+     * for none), by then {@code off} from W0, and once without the new one.
+     */
+    private static Reference prefilled(DataType type, Reference w0, LayerReference old, LayerReference start, Reference off) {
+        Reference whole = old == null ? off : w0.stored(type, start.a().rows() + 1, scale(w0, old), off);
+        return w0.plus(-start.config().eta(), start.b().times(start.a())).stored(type, start.a().rows() + 1, scale(w0, start), whole);
+    }
+
+    private static Reference none(Reference w) {
+        return Reference.zeros(w.rows(), w.cols());
     }
 
     private void prefill(LoraLinear layer, LayerReference start) {
@@ -162,8 +163,10 @@ class LoraLinearWeightTest extends DeviceTest {
         LayerReference start = random(shape, Scaling.STANDARD, type);
         LoraLinear layer = trained.on(device, type, 3);
         prefill(layer, start);
-        trained.effectiveWeight().assertClose("W'", Reference.of(effectiveWeight(layer)), type, 3 * (shape[2] + 1),
-                scale(trained.weight(), trained, start, start));
+        Reference whole = trained.effectiveWeight();
+        Reference off = whole.stored(type, shape[2] + 1, scale(trained.weight(), trained), none(whole));
+        off = prefilled(type, whole, null, start, off);
+        whole.assertClose("W'", Reference.of(effectiveWeight(layer)), type, 3 * (shape[2] + 1), scale(trained.weight(), trained, start, start), off);
     }
 
     @Test
@@ -183,91 +186,5 @@ class LoraLinearWeightTest extends DeviceTest {
             reference.effectiveWeight().assertClose("W'", Reference.of(effectiveWeight(layer)), type, 18,
                     scale(reference.weight(), reference, reference, other, other));
         }
-    }
-
-    // ---- merge
-
-    @ParameterizedTest
-    @EnumSource(DataType.class)
-    void mergedForwardIsTheUnmergedOne(DataType type) {
-        for (int[] shape : SHAPES) {
-            for (boolean bias : new boolean[] {true, false}) {
-                LayerReference reference = LayerReference.random(new LoraConfig(shape[2], 8, Scaling.STANDARD), shape[0], shape[1], bias, type, random);
-                Reference x = Reference.random(9, shape[1], type, random);
-                try (LoraLinear layer = reference.on(device, type, 9)) {
-                    layer.forward(x.on(device, type), device.allocate(type, 9, shape[0])); // leaves T in the spare columns
-                    layer.merge();
-                    assertTrue(layer.isMerged());
-                    reference.effectiveWeight().assertClose("W'", Reference.of(layer.weight()), type, shape[2] + 2,
-                            scale(reference.weight(), reference));
-                    assertArrayEquals(layer.weight().read(), effectiveWeight(layer).read());
-                    layer.input(9).write(x.data());
-                    for (Matrix place : new Matrix[] {layer.input(9), Framed.of(device, type, x).inside()}) {
-                        Framed y = Framed.nan(device, type, 9, shape[0]);
-                        layer.forward(place, y.inside());
-                        reference.assertY("merged", y.inside(), type, x);
-                        y.assertFrameUnchanged("merged");
-                    }
-                }
-            }
-        }
-    }
-
-    @ParameterizedTest
-    @EnumSource(DataType.class)
-    void unmergeRestoresTheWeightBitForBit(DataType type) {
-        for (int[] shape : SHAPES) {
-            LayerReference reference = random(shape, Scaling.RANK_STABILISED, type);
-            try (LoraLinear layer = reference.on(device, type, 1)) {
-                double[] frozen = layer.weight().read();
-                long held = device.counters().currentBytes();
-                for (int round = 0; round < 3; round++) {
-                    layer.merge();
-                    layer.unmerge();
-                    assertFalse(layer.isMerged());
-                    assertArrayEquals(frozen, layer.weight().read());
-                    assertEquals(held, device.counters().currentBytes(), "the copy of the weight is freed");
-                }
-            }
-        }
-    }
-
-    @Test
-    void factorsWrittenWhileMergedCountAfterUnmerge() {
-        DataType type = DataType.FLOAT64;
-        LayerReference old = random(new int[] {7, 11, 2}, Scaling.STANDARD, type);
-        LayerReference fresh = new LayerReference(old.config(), old.weight(), old.bias(), old.a().times(3), old.b().times(-2));
-        LoraLinear layer = old.on(device, type, 4);
-        Reference x = Reference.random(4, 11, type, random);
-        Matrix dX = x.on(device, type);
-        Matrix y = device.allocate(type, 4, 7);
-        layer.merge();
-        layer.loraA().write(fresh.a().data());
-        layer.loraB().write(fresh.b().data());
-        layer.forward(dX, y);
-        old.assertY("merged", y, type, x);
-        layer.unmerge();
-        layer.forward(dX, y);
-        fresh.assertY("unmerged", y, type, x);
-    }
-
-    @Test
-    void whileMergedTheWeightIsNotTouched() {
-        LoraLinear layer = random(new int[] {3, 5, 2}, Scaling.STANDARD, DataType.FLOAT32).on(device, DataType.FLOAT32, 4);
-        Matrix x = layer.input(2);
-        Matrix y = device.allocate(DataType.FLOAT32, 2, 3);
-        Matrix w0 = device.allocate(DataType.FLOAT32, 3, 5);
-        assertThrows(IllegalStateException.class, layer::unmerge);
-        layer.forward(x, y);
-        layer.merge();
-        double[] merged = layer.weight().read();
-        assertThrows(IllegalStateException.class, layer::merge);
-        assertThrows(IllegalStateException.class, () -> layer.backward(x, y, null));
-        assertThrows(IllegalStateException.class, () -> layer.load(w0));
-        assertThrows(IllegalStateException.class, () -> layer.load(MemorySegment.ofArray(new float[15]), 5));
-        assertThrows(IllegalStateException.class, () -> layer.prefill(device.allocate(DataType.FLOAT32, 2, 5), device.allocate(DataType.FLOAT32, 3, 2)));
-        assertArrayEquals(merged, layer.weight().read());
-        layer.unmerge();
-        assertThrows(IllegalStateException.class, layer::unmerge);
     }
 }

@@ -3,6 +3,8 @@ package org.lora4j;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Random;
 
 import org.lora4j.device.DataType;
@@ -27,8 +29,16 @@ public record Reference(int rows, int cols, double[] data) {
     public static Reference random(int rows, int cols, DataType type, Random random) {
         Reference a = zeros(rows, cols);
         for (int i = 0; i < a.data.length; i++) {
-            double x = random.nextGaussian();
-            a.data[i] = type == DataType.FLOAT32 ? (float) x : x;
+            a.data[i] = Types.round(random.nextGaussian(), type);
+        }
+        return a;
+    }
+
+    /** Every element rounded to {@code type}. */
+    public Reference rounded(DataType type) {
+        Reference a = zeros(rows, cols);
+        for (int i = 0; i < data.length; i++) {
+            a.data[i] = Types.round(data[i], type);
         }
         return a;
     }
@@ -43,6 +53,27 @@ public record Reference(int rows, int cols, double[] data) {
         Matrix m = device.allocate(type, rows, cols);
         m.write(data);
         return m;
+    }
+
+    /** This in host memory, rows {@code leadingDimension} elements apart; between them it is zero. */
+    public MemorySegment inHostMemory(DataType type, long leadingDimension) {
+        MemorySegment memory = MemorySegment.ofArray(new byte[Math.toIntExact(rows * leadingDimension * type.bytes())]);
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < cols; j++) {
+                put(memory, type, i * leadingDimension + j, at(i, j));
+            }
+        }
+        return memory;
+    }
+
+    /** Writes a number that {@code type} holds exactly. */
+    public static void put(MemorySegment memory, DataType type, long index, double x) {
+        switch (type) {
+            case FLOAT64 -> memory.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, 8 * index, x);
+            case FLOAT32 -> memory.set(ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * index, (float) x);
+            case FLOAT16 -> memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * index, Float.floatToFloat16((float) x));
+            case BFLOAT16 -> memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * index, (short) (Float.floatToRawIntBits((float) x) >>> 16));
+        }
     }
 
     public double at(int i, int j) {
@@ -121,17 +152,59 @@ public record Reference(int rows, int cols, double[] data) {
     }
 
     /**
-     * Asserts |actual − this| ≤ 4·ε·√k·scale for every element, the error that k roundings of random sign leave in a sum
-     * of k terms whose magnitudes add up to {@code scale} (oracle O5); ε is the distance of 1 to the next number.
+     * How far from this, the true result, a device's may be.
+     *
+     * <p>A sum of k terms whose magnitudes add up to {@code scale} is left by k roundings of random sign within
+     * <pre>
+     *     E = 4·ε·√k·scale
+     * </pre>
+     * (oracle O5), where ε is the distance of 1 to the next number of the type that is summed in. In float32 and float64 that
+     * is all: storing the result is one of the k roundings.
+     *
+     * <p>16 bits are summed in float32; storing the sum s then is one rounding more, to s·(1 + δ) + μ with |δ| ≤ u and, for
+     * subnormal results, |μ| at most half of the least positive number. And where an operand had been stored in 16 bits before
+     * (T, dT, a weight, the first of two products), within e of what it should be, the terms and so s are off by
+     * {@code carried} = Σ e·|other operand|. Together
+     * <pre>
+     *     S = carried + 4·ε·√k·(scale + carried)      |s − this| ≤ S
+     *     |result − this| ≤ S + u·(|this| + S) + μ     of 16 bits
+     * </pre>
+     * This holds as long as nothing overflows.
+     *
+     * @param type of the result
+     * @param carried what {@link #stored} says of the operands, by the magnitudes they are multiplied with
      */
+    public Reference allowed(DataType type, double k, Reference scale, Reference carried) {
+        double relative = 4 * 2 * type.accumulation().unitRoundoff() * Math.sqrt(k);
+        Reference allowed = zeros(rows, cols);
+        for (int i = 0; i < data.length; i++) {
+            double sum = carried.data[i] + relative * (scale.data[i] + carried.data[i]);
+            allowed.data[i] = Types.isNarrow(type) ? sum + type.unitRoundoff() * (Math.abs(data[i]) + sum) + Types.least(type) / 2 : sum;
+        }
+        return allowed;
+    }
+
+    /**
+     * How far from this an intermediate result may be, which later ones are made of: {@link #allowed} for 16 bits. Zeros for
+     * float32 and float64, where the k of the later result counts the roundings of this one too.
+     */
+    public Reference stored(DataType type, double k, Reference scale, Reference carried) {
+        return Types.isNarrow(type) ? allowed(type, k, scale, carried) : zeros(rows, cols);
+    }
+
+    /** Asserts that every element of {@code actual} is as near as {@link #allowed} without anything carried. */
     public void assertClose(String what, Reference actual, DataType type, double k, Reference scale) {
+        assertClose(what, actual, type, k, scale, zeros(rows, cols));
+    }
+
+    /** Asserts that every element of {@code actual} is as near as {@link #allowed}. */
+    public void assertClose(String what, Reference actual, DataType type, double k, Reference scale, Reference carried) {
         assertEquals(rows, actual.rows, what);
         assertEquals(cols, actual.cols, what);
-        double relative = 4 * 2 * type.unitRoundoff() * Math.sqrt(k);
+        Reference allowed = allowed(type, k, scale, carried);
         for (int i = 0; i < data.length; i++) {
-            double allowed = relative * scale.data[i];
-            if (!(Math.abs(actual.data[i] - data[i]) <= allowed)) {
-                fail(what + ": element (" + i / cols + ", " + i % cols + ") is " + actual.data[i] + ", should be " + data[i] + " ± " + allowed);
+            if (!(Math.abs(actual.data[i] - data[i]) <= allowed.data[i])) {
+                fail(what + ": element (" + i / cols + ", " + i % cols + ") is " + actual.data[i] + ", should be " + data[i] + " ± " + allowed.data[i]);
             }
         }
     }

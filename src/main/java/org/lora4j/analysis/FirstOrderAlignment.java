@@ -1,5 +1,6 @@
 package org.lora4j.analysis;
 
+import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.device.Op;
@@ -33,9 +34,15 @@ public final class FirstOrderAlignment {
         long m = gradient.rows();
         long n = gradient.cols();
         long r = a.rows();
-        try (Matrix ga = device.temporary(gradient.type(), m, r);
-                Matrix bg = device.temporary(gradient.type(), r, n);
-                Matrix d = device.temporary(gradient.type(), m, n)) {
+        DataType type = gradient.type().accumulation();
+        if (gradient.type() != type || a.type() != type || b.type() != type) {
+            try (Matrix g2 = gradient.temporaryCopy(type); Matrix a2 = a.temporaryCopy(type); Matrix b2 = b.temporaryCopy(type)) {
+                return of(g2, a2, b2);
+            }
+        }
+        try (Matrix ga = device.temporary(type, m, r);
+                Matrix bg = device.temporary(type, r, n);
+                Matrix d = device.temporary(type, m, n)) {
             device.gemm(1, gradient, Op.NONE, a, Op.TRANSPOSE, 0, ga);
             device.gemm(1, b, Op.TRANSPOSE, gradient, Op.NONE, 0, bg);
             device.gemm(1, ga, Op.NONE, a, Op.NONE, 0, d);

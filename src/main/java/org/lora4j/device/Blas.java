@@ -85,6 +85,7 @@ final class Blas {
         switch (type) {
             case FLOAT32 -> cblas_sgemm.invoke(sgemm, order, opA, opB, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c, ldc);
             case FLOAT64 -> cblas_dgemm.invoke(dgemm, order, opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+            default -> throw unsupported(type);
         }
     }
 
@@ -96,6 +97,7 @@ final class Blas {
         switch (type) {
             case FLOAT32 -> cblas_strsm.invoke(strsm, order, side, triangle, op, diagonal, m, n, (float) alpha, t, ldt, b, ldb);
             case FLOAT64 -> cblas_dtrsm.invoke(dtrsm, order, side, triangle, op, diagonal, m, n, alpha, t, ldt, b, ldb);
+            default -> throw unsupported(type);
         }
     }
 
@@ -106,6 +108,7 @@ final class Blas {
         return switch (type) {
             case FLOAT32 -> LAPACKE_sgesdd_work.invoke(sgesdd, COLUMN_MAJOR, job, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork);
             case FLOAT64 -> LAPACKE_dgesdd_work.invoke(dgesdd, COLUMN_MAJOR, job, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork);
+            default -> throw unsupported(type);
         };
     }
 
@@ -116,6 +119,7 @@ final class Blas {
         return switch (type) {
             case FLOAT32 -> LAPACKE_sgesvd_work.invoke(sgesvd, COLUMN_MAJOR, job, job, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork);
             case FLOAT64 -> LAPACKE_dgesvd_work.invoke(dgesvd, COLUMN_MAJOR, job, job, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork);
+            default -> throw unsupported(type);
         };
     }
 
@@ -124,6 +128,7 @@ final class Blas {
         return switch (type) {
             case FLOAT32 -> LAPACKE_sgelqf_work.invoke(sgelqf, COLUMN_MAJOR, m, n, a, lda, tau, work, lwork);
             case FLOAT64 -> LAPACKE_dgelqf_work.invoke(dgelqf, COLUMN_MAJOR, m, n, a, lda, tau, work, lwork);
+            default -> throw unsupported(type);
         };
     }
 
@@ -132,6 +137,7 @@ final class Blas {
         return switch (type) {
             case FLOAT32 -> LAPACKE_sorglq_work.invoke(sorglq, COLUMN_MAJOR, m, n, m, a, lda, tau, work, lwork);
             case FLOAT64 -> LAPACKE_dorglq_work.invoke(dorglq, COLUMN_MAJOR, m, n, m, a, lda, tau, work, lwork);
+            default -> throw unsupported(type);
         };
     }
 
@@ -141,6 +147,7 @@ final class Blas {
         return switch (type) {
             case FLOAT32 -> LAPACKE_spotrf_work.invoke(spotrf, COLUMN_MAJOR, upper, n, a, lda);
             case FLOAT64 -> LAPACKE_dpotrf_work.invoke(dpotrf, COLUMN_MAJOR, upper, n, a, lda);
+            default -> throw unsupported(type);
         };
     }
 
@@ -152,7 +159,12 @@ final class Blas {
         return switch (type) {
             case FLOAT32 -> LAPACKE_ssyevd_work.invoke(ssyevd, COLUMN_MAJOR, vectors, upper, n, a, lda, w, work, lwork, iwork, liwork);
             case FLOAT64 -> LAPACKE_dsyevd_work.invoke(dsyevd, COLUMN_MAJOR, vectors, upper, n, a, lda, w, work, lwork, iwork, liwork);
+            default -> throw unsupported(type);
         };
+    }
+
+    private static IllegalArgumentException unsupported(DataType type) {
+        return new IllegalArgumentException(type + ": BLAS and LAPACK take FLOAT32 and FLOAT64");
     }
 
     /** What the library says of itself. */

@@ -1,7 +1,6 @@
 package org.lora4j.device;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -108,8 +107,6 @@ final class BlasLibrary {
             return new BlasLibrary(new Blas(lookup(file)), origin);
         } catch (UnsatisfiedLinkError e) {
             tried.add(origin + ": " + e.getMessage());
-        } catch (IllegalArgumentException e) {
-            tried.add(origin + ": " + loaderWords(file, e));
         }
         return null;
     }
@@ -121,29 +118,19 @@ final class BlasLibrary {
     private static SymbolLookup lookup(Path file) {
         for (String needed : List.of("libquadmath.so.0", "libgcc_s.so.1")) {
             try {
-                return SymbolLookup.libraryLookup(file, Arena.global());
-            } catch (IllegalArgumentException e) {
+                return DynamicLoader.open(file.toString());
+            } catch (UnsatisfiedLinkError e) {
                 openBeside(file, needed);
             }
         }
-        return SymbolLookup.libraryLookup(file, Arena.global());
+        return DynamicLoader.open(file.toString());
     }
 
     private static void openBeside(Path file, String needed) {
         try {
-            SymbolLookup.libraryLookup(file.resolveSibling(needed), Arena.global());
-        } catch (IllegalArgumentException e) {
+            DynamicLoader.open(file.resolveSibling(needed).toString());
+        } catch (UnsatisfiedLinkError e) {
             // Then the file that needs it can't be opened either, which is reported in the loader's words.
-        }
-    }
-
-    /** libraryLookup keeps the loader's words to itself; System.load of the same file repeats the failure and tells. */
-    static String loaderWords(Path file, IllegalArgumentException e) {
-        try {
-            System.load(file.toString());
-            return e.getMessage();
-        } catch (UnsatisfiedLinkError words) {
-            return words.getMessage();
         }
     }
 

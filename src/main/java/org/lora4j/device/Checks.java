@@ -24,20 +24,29 @@ final class Checks {
     }
 
     static void hostMemory(MemorySegment memory, DataType type, long rows, long cols, long leadingDimension) {
+        String what = "a matrix of " + rows + "×" + cols;
         if (memory == null) {
-            throw new IllegalArgumentException("the memory for a matrix of " + rows + "×" + cols + " is null");
+            throw new IllegalArgumentException("the memory for " + what + " is null");
         }
         bytes(type, rows, cols, leadingDimension);
         long needed = Matrix.span(rows, cols, leadingDimension) * type.bytes();
         if (memory.byteSize() < needed) {
-            throw new IllegalArgumentException("the memory has " + memory.byteSize() + " bytes; a matrix of " + rows + "×" + cols
-                    + " " + type + " with leading dimension " + leadingDimension + " needs " + needed);
+            throw new IllegalArgumentException("the memory has " + memory.byteSize() + " bytes; " + what + " " + type
+                    + " with leading dimension " + leadingDimension + " needs " + needed);
+        }
+        usable(memory, what);
+    }
+
+    /** Refuses memory that is null, closed or another thread's. */
+    static void usable(MemorySegment memory, String what) {
+        if (memory == null) {
+            throw new IllegalArgumentException("the memory for " + what + " is null");
         }
         if (!memory.scope().isAlive()) {
-            throw new IllegalStateException("the memory for a matrix of " + rows + "×" + cols + " is closed");
+            throw new IllegalStateException("the memory for " + what + " is closed");
         }
         if (!memory.isAccessibleBy(Thread.currentThread())) {
-            throw new WrongThreadException("the memory for a matrix of " + rows + "×" + cols + " belongs to another thread's arena");
+            throw new WrongThreadException("the memory for " + what + " belongs to another thread's arena");
         }
     }
 
@@ -54,7 +63,6 @@ final class Checks {
     }
 
     static void sameShape(String what, Matrix a, Matrix b) {
-        sameType(what, a, b);
         if (a.rows() != b.rows() || a.cols() != b.cols()) {
             throw new IllegalArgumentException(what + ": a matrix of " + a.shape() + " with one of " + b.shape() + "; shapes must agree");
         }
@@ -63,6 +71,12 @@ final class Checks {
     static void shape(String what, Matrix a, long rows, long cols) {
         if (a.rows() != rows || a.cols() != cols) {
             throw new IllegalArgumentException(what + " is " + a.shape() + ", should be " + rows + "×" + cols);
+        }
+    }
+
+    static void factorisable(String what, Matrix a) {
+        if (a.type() != a.type().accumulation()) {
+            throw new IllegalArgumentException(what + " of " + a.type() + ": factorisations take FLOAT32 and FLOAT64; convert it");
         }
     }
 
@@ -121,7 +135,10 @@ final class Checks {
                     + ": the native library takes at most " + max);
         }
         sameType("gemm", a, b);
-        sameType("gemm", a, c);
+        if (c.type() != a.type() && c.type() != a.type().accumulation()) {
+            throw new IllegalArgumentException("gemm: C is " + c.type() + "; the product of " + a.type() + " must be "
+                    + (a.type() == a.type().accumulation() ? "" : a.type().accumulation() + " or ") + a.type());
+        }
         if (c.overlaps(m, n, a, aRows, aCols) || c.overlaps(m, n, b, bRows, bCols)) {
             throw new IllegalArgumentException("gemm: C (" + m + "×" + n + ") overlaps A or B in memory");
         }

@@ -1,5 +1,7 @@
 package org.lora4j.device;
 
+import java.util.List;
+
 import org.lora4j.device.Counters.Call;
 
 /**
@@ -17,12 +19,38 @@ import org.lora4j.device.Counters.Call;
  * A device is owned by the thread that opened it until {@link #handOver}; devices are independent of each other.
  * Closing it frees every matrix it allocated.
  */
-public abstract sealed class Device extends DeviceMemory permits HostDevice {
+public abstract sealed class Device extends DeviceMemory permits HostDevice, CudaDevice {
     Device() {}
 
-    /** Opens the best device of this machine: the host. */
+    private String choice = "asked for by name";
+
+    /**
+     * Opens the best device of this machine: the first GPU, or the host where no GPU can be used. {@link #choice} tells why,
+     * and so does, once a device, the logger {@code org.lora4j} at level DEBUG.
+     */
     public static Device open() {
-        return HostDevice.open();
+        Device device;
+        String choice;
+        try {
+            device = CudaDevice.open(0);
+            choice = "a GPU was found";
+        } catch (DeviceUnavailableException | NativeException | OutOfDeviceMemoryException e) {
+            device = HostDevice.open();
+            choice = "no GPU can be used: " + e.getMessage();
+        }
+        device.choice = choice;
+        System.getLogger("org.lora4j").log(System.Logger.Level.DEBUG, "chosen: {0}; {1}", device.description(), choice);
+        return device;
+    }
+
+    /** Every device of this machine, and for each that can't be used everything that was tried and why. */
+    public static List<DeviceStatus> survey() {
+        return DeviceStatus.all();
+    }
+
+    /** Why {@link #open()} chose this device, in words. */
+    public final String choice() {
+        return choice;
     }
 
     /** The device, its library and the library's threads, in words. */
@@ -51,7 +79,11 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
         doScale(alpha, a);
     }
 
-    /** Σᵢⱼ Aᵢⱼ·Bᵢⱼ, summed in float64. {@code dot(a, a)} is the square of the Frobenius norm. */
+    /**
+     * Σᵢⱼ Aᵢⱼ·Bᵢⱼ. {@code dot(a, a)} is the square of the Frobenius norm. The host sums in float64; a GPU sums each row in the
+     * type's {@link DataType#accumulation()} and the rows in float64. No element's size makes it over- or underflow before
+     * the result does.
+     */
     public final double dot(Matrix a, Matrix b) {
         elementwise(a, b);
         return doDot(a, b);
@@ -64,9 +96,10 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
     }
 
     private void elementwise(Matrix a, Matrix b) {
-        checkOwned();
+        enter();
         check(a);
         check(b);
+        Checks.sameType("element by element", a, b);
         Checks.sameShape("element by element", a, b);
         count(Call.ELEMENTWISE);
     }
@@ -74,7 +107,8 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
     // ---- products
 
     /**
-     * C ← α·op(A)·op(B) + β·C. With β = 0, C is not read. C must not overlap A or B.
+     * C ← α·op(A)·op(B) + β·C. With β = 0, C is not read. C must not overlap A or B. A and B have one type; C has the
+     * same, or FLOAT32 where they have 16 bits. Products of 16 bits are summed in float32 and rounded once.
      *
      * @see <a href="https://www.netlib.org/blas/">BLAS xGEMM</a>
      */
@@ -89,7 +123,7 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
      * large. Allocates nothing, whatever the sizes: fixed matrices serve batches of changing size.
      */
     public final void gemm(long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c) {
-        checkOwned();
+        enter();
         check(a);
         check(b);
         check(c);
@@ -174,6 +208,7 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
     /** Solves op(T)·X = α·B (left) or X·op(T) = α·B (right); B is overwritten by X. */
     public final void triangularSolve(Side side, Triangle triangle, Op op, double alpha, Matrix t, Matrix b) {
         checkOperands("triangularSolve", t, b);
+        Checks.factorisable("triangularSolve", t);
         long n = side == Side.LEFT ? b.rows() : b.cols();
         Checks.shape("triangularSolve: t", t, n, n);
         count(Call.TRIANGULAR_SOLVE);
@@ -198,13 +233,14 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice {
     private void checkFactorisation(String what, Matrix... operands) {
         checkOperands(what, operands);
         for (Matrix a : operands) {
+            Checks.factorisable(what, a);
             Checks.span(what, a);
         }
     }
 
     /** Checks that operands have the first one's type and don't overlap. */
     private void checkOperands(String what, Matrix... operands) {
-        checkOwned();
+        enter();
         for (int i = 0; i < operands.length; i++) {
             Matrix a = operands[i];
             check(a);

@@ -1,6 +1,5 @@
 package org.lora4j.device;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -32,34 +31,24 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
      * @throws OutOfDeviceMemoryException when there is no room
      */
     public final Matrix allocate(DataType type, long rows, long cols, long leadingDimension) {
-        checkOwned();
-        return allocate(Arena.ofShared(), type, rows, cols, leadingDimension);
+        return allocate(false, type, rows, cols, leadingDimension);
     }
 
     /**
      * Allocates a rows×cols matrix of zeros for the length of a computation: it must be closed before the device is
-     * handed over, and closing it costs a hundredth of what closing others does, which must ask every thread of the JVM.
+     * handed over. Making and closing it is cheap: on the host no other thread of the JVM is asked, on a GPU the memory
+     * of an earlier one is used again.
      */
     public final Matrix temporary(DataType type, long rows, long cols) {
-        checkOwned();
-        return allocate(Arena.ofConfined(), type, rows, cols, Math.max(1, cols));
+        return allocate(true, type, rows, cols, Math.max(1, cols));
     }
 
-    private Matrix allocate(Arena arena, DataType type, long rows, long cols, long leadingDimension) {
-        try {
-            long bytes = Checks.bytes(type, rows, cols, leadingDimension);
-            try {
-                Matrix m = new Matrix((Device) this, arena, allocateBytes(arena, bytes), type, rows, cols, leadingDimension);
-                matrices.add(m);
-                counters.allocated(bytes);
-                return m;
-            } catch (OutOfMemoryError e) {
-                throw new OutOfDeviceMemoryException(bytes, counters.currentBytes, e.getMessage());
-            }
-        } catch (RuntimeException e) {
-            arena.close();
-            throw e;
-        }
+    private Matrix allocate(boolean temporary, DataType type, long rows, long cols, long leadingDimension) {
+        enter();
+        long bytes = Checks.bytes(type, rows, cols, leadingDimension);
+        Matrix m = new Matrix((Device) this, allocateBytes(bytes, temporary), type, rows, cols, leadingDimension);
+        matrices.add(m);
+        return m;
     }
 
     /**
@@ -70,17 +59,16 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
      *     to its type, or read-only
      */
     public final Matrix borrow(MemorySegment memory, DataType type, long rows, long cols, long leadingDimension) {
-        checkOwned();
+        enter();
         Checks.bytes(type, rows, cols, leadingDimension);
-        Checks.hostMemory(memory, type, rows, cols, leadingDimension);
+        Checks.usable(memory, "a matrix of " + rows + "×" + cols);
         Checks.writable(memory);
-        checkBorrowable(memory, type);
-        return new Matrix((Device) this, null, memory, type, rows, cols, leadingDimension);
+        return new Matrix((Device) this, memory, borrowable(memory, type, rows, cols, leadingDimension), type, rows, cols, leadingDimension);
     }
 
     /** Copies rows {@code leadingDimension} elements apart from host memory (on or off the heap) into {@code target}. */
     public final void copyIn(MemorySegment source, long leadingDimension, Matrix target) {
-        checkOwned();
+        enter();
         check(target);
         Checks.hostMemory(source, target.type(), target.rows(), target.cols(), leadingDimension);
         count(Call.COPY_IN);
@@ -90,7 +78,7 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
 
     /** Copies {@code source} to host memory (on or off the heap), rows {@code leadingDimension} elements apart. */
     public final void copyOut(Matrix source, MemorySegment target, long leadingDimension) {
-        checkOwned();
+        enter();
         check(source);
         Checks.hostMemory(target, source.type(), source.rows(), source.cols(), leadingDimension);
         Checks.writable(target);
@@ -101,13 +89,26 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
 
     /** target = source, both of the same shape, type and device. */
     public final void copy(Matrix source, Matrix target) {
-        checkOwned();
+        Checks.sameType("copy", source, target);
+        convert(source, target);
+    }
+
+    /** target = source, rounded to the target's type; both of the same shape and device. */
+    public final void convert(Matrix source, Matrix target) {
+        enter();
         check(source);
         check(target);
         Checks.sameShape("copy", source, target);
         Checks.noOverlap("copy", target, target.rows(), target.cols(), source, source.rows(), source.cols());
         count(Call.COPY);
-        doCopy(source, target);
+        if (source.rows() == 0 || source.cols() == 0) {
+            return;
+        }
+        if (source.type() == target.type()) {
+            doCopy(source, target);
+        } else {
+            doConvert(source, target);
+        }
     }
 
     // ---- life
@@ -123,7 +124,7 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
         checkOwned();
         Objects.requireNonNull(newOwner, "newOwner");
         for (Matrix m : matrices) {
-            if (!m.segment().isAccessibleBy(newOwner)) {
+            if (m.isTemporary()) {
                 throw new IllegalStateException("handOver: the temporary matrix of " + m.shape() + " is still open");
             }
         }
@@ -142,26 +143,35 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
             return;
         }
         checkOwned();
-        List<Matrix> open = new ArrayList<>(matrices);
-        open.forEach(this::free);
-        doClose();
-        closed = true;
+        List<Runnable> steps = new ArrayList<>(List.of(this::bind));
+        matrices.forEach(m -> steps.add(m::release));
+        steps.add(this::doClose);
+        try {
+            Failures.runAll(steps);
+        } finally {
+            matrices.clear();
+            closed = true;
+        }
     }
 
     final void free(Matrix m) {
-        checkOwned();
-        m.release();
+        enter();
         matrices.remove(m);
-        counters.currentBytes -= m.ownedBytes();
+        m.release();
     }
 
-    /** Memory for the library's own use, counted like a matrix. */
-    final void countWorkspace(long bytes) {
+    /** Memory was allocated: for a matrix or for the library's own use. */
+    final void countAllocated(long bytes) {
         counters.allocated(bytes);
     }
 
-    final void freeWorkspace(long bytes) {
+    final void countFreed(long bytes) {
         counters.currentBytes -= bytes;
+    }
+
+    /** Bytes allocated and not yet freed. */
+    final long heldBytes() {
+        return counters.currentBytes;
     }
 
     final void count(Call kind) {
@@ -184,6 +194,12 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
         }
     }
 
+    /** What every operation begins with. */
+    final void enter() {
+        checkOwned();
+        bind();
+    }
+
     final void check(Matrix m) {
         if (m.device() != this) {
             throw new IllegalArgumentException("the matrix of " + m.shape() + " belongs to another device");
@@ -193,16 +209,27 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
 
     // ---- what a device implements; arguments have been checked
 
-    /** Zeroed memory that lives as long as the arena. */
-    abstract MemorySegment allocateBytes(Arena arena, long bytes);
+    /** Makes this device the one that native calls of this thread go to. */
+    void bind() {}
 
-    abstract void checkBorrowable(MemorySegment memory, DataType type);
+    /** Zeroed and counted memory. */
+    abstract Allocation allocateBytes(long bytes, boolean temporary);
+
+    /** Where {@code memory} is for this device, or an error where it can't be borrowed for such a matrix. */
+    abstract MemorySegment borrowable(MemorySegment memory, DataType type, long rows, long cols, long leadingDimension);
+
+    /** The memory from {@code offset} bytes on, {@code bytes} long. */
+    abstract MemorySegment slice(MemorySegment memory, long offset, long bytes);
 
     abstract void doCopyIn(MemorySegment source, long leadingDimension, Matrix target);
 
     abstract void doCopyOut(Matrix source, MemorySegment target, long leadingDimension);
 
+    /** Of two that are not empty and have one type. */
     abstract void doCopy(Matrix source, Matrix target);
+
+    /** Of two that are not empty and differ in type. */
+    abstract void doConvert(Matrix source, Matrix target);
 
     abstract void doClose();
 }

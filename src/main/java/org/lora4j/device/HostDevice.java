@@ -16,12 +16,14 @@ public final class HostDevice extends Device {
     private final Blas blas;
     private final HostLapack lapack;
     private final HostKernels kernels;
+    private final HostNarrow narrow;
 
     private HostDevice(BlasLibrary library) {
         this.library = library;
         this.blas = library.blas();
         this.lapack = new HostLapack(blas, this);
         this.kernels = HostKernels.open(blas::threads, this);
+        this.narrow = new HostNarrow(blas, this);
     }
 
     /**
@@ -62,16 +64,43 @@ public final class HostDevice extends Device {
     }
 
     @Override
-    MemorySegment allocateBytes(Arena arena, long bytes) {
-        return arena.allocate(bytes, 64);
+    Allocation allocateBytes(long bytes, boolean temporary) {
+        Arena arena = temporary ? Arena.ofConfined() : Arena.ofShared(); // closing a shared arena asks every thread of the JVM
+        try {
+            return new Allocation(allocate(arena, bytes), temporary, () -> {
+                arena.close();
+                countFreed(bytes);
+            });
+        } catch (OutOfDeviceMemoryException e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    /** Zeroed memory that lives as long as the arena, counted as allocated; who closes the arena counts it as freed. */
+    MemorySegment allocate(Arena arena, long bytes) {
+        try {
+            MemorySegment memory = arena.allocate(bytes, 64);
+            countAllocated(bytes);
+            return memory;
+        } catch (OutOfMemoryError e) {
+            throw OutOfDeviceMemoryException.ofHost(bytes, heldBytes(), e.getMessage());
+        }
     }
 
     @Override
-    void checkBorrowable(MemorySegment memory, DataType type) {
+    MemorySegment borrowable(MemorySegment memory, DataType type, long rows, long cols, long leadingDimension) {
+        Checks.hostMemory(memory, type, rows, cols, leadingDimension);
         if (!memory.isNative() || memory.address() % type.bytes() != 0) {
             throw new IllegalArgumentException("the host device can borrow off-heap memory aligned to " + type.bytes() + " bytes; this is "
                     + (memory.isNative() ? "at address " + Long.toHexString(memory.address()) : "on the heap"));
         }
+        return memory;
+    }
+
+    @Override
+    MemorySegment slice(MemorySegment memory, long offset, long bytes) {
+        return memory.asSlice(offset, bytes);
     }
 
     @Override
@@ -87,6 +116,12 @@ public final class HostDevice extends Device {
     @Override
     void doCopy(Matrix source, Matrix target) {
         HostElements.copy(source.segment(), source.leadingDimension(), target.segment(), target.leadingDimension(), source);
+    }
+
+    @Override
+    void doConvert(Matrix source, Matrix target) {
+        HostElements.convert(source.segment(), source.type(), source.leadingDimension(), target.segment(), target.type(), target.leadingDimension(),
+                source.rows(), source.cols());
     }
 
     @Override
@@ -111,7 +146,12 @@ public final class HostDevice extends Device {
 
     @Override
     void doGemm(long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c) {
-        if (m > 0 && n > 0) {
+        if (m == 0 || n == 0) {
+            return;
+        }
+        if (a.type() != a.type().accumulation()) {
+            narrow.gemm(m, n, k, alpha, a, opA, b, opB, beta, c);
+        } else {
             blas.gemm(a.type(), transpose(opA), transpose(opB), (int) m, (int) n, (int) k, alpha, a.segment(), (int) a.leadingDimension(),
                     b.segment(), (int) b.leadingDimension(), beta, c.segment(), (int) c.leadingDimension());
         }
@@ -165,10 +205,11 @@ public final class HostDevice extends Device {
 
     @Override
     void doClose() {
+        narrow.close();
         kernels.close(); // the libraries stay loaded: other devices use them
     }
 
-    private static int transpose(Op op) {
+    static int transpose(Op op) {
         return op == Op.NONE ? openblas_h.CblasNoTrans() : openblas_h.CblasTrans();
     }
 }

@@ -2,6 +2,7 @@ package org.lora4j.device;
 
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import java.lang.foreign.MemorySegment;
 
@@ -11,9 +12,11 @@ final class HostElements {
 
     /** Copies the rows×cols elements of {@code shape} between memories with their own leading dimensions. */
     static void copy(MemorySegment source, long sourceLd, MemorySegment target, long targetLd, Matrix shape) {
-        int size = shape.type().bytes();
-        long rows = shape.rows();
-        long cols = shape.cols();
+        copy(source, sourceLd, target, targetLd, shape.type().bytes(), shape.rows(), shape.cols());
+    }
+
+    /** Copies rows×cols elements of {@code size} bytes. */
+    static void copy(MemorySegment source, long sourceLd, MemorySegment target, long targetLd, int size, long rows, long cols) {
         if (cols == 0) {
             return;
         }
@@ -23,6 +26,35 @@ final class HostElements {
         }
         for (long i = 0; i < rows; i++) {
             MemorySegment.copy(source, i * sourceLd * size, target, i * targetLd * size, cols * size);
+        }
+    }
+
+    /** Copies rows×cols elements, each rounded to the target's type. */
+    static void convert(MemorySegment source, DataType from, long sourceLd, MemorySegment target, DataType to, long targetLd, long rows, long cols) {
+        for (long i = 0; i < rows; i++) {
+            long p = i * sourceLd;
+            long q = i * targetLd;
+            if (to == DataType.FLOAT32 && from == DataType.BFLOAT16) {
+                for (long j = 0; j < cols; j++) {
+                    target.setAtIndex(JAVA_FLOAT_UNALIGNED, q + j, DataType.widenBfloat16(source.getAtIndex(JAVA_SHORT_UNALIGNED, p + j)));
+                }
+            } else if (to == DataType.FLOAT32 && from == DataType.FLOAT16) {
+                for (long j = 0; j < cols; j++) {
+                    target.setAtIndex(JAVA_FLOAT_UNALIGNED, q + j, Float.float16ToFloat(source.getAtIndex(JAVA_SHORT_UNALIGNED, p + j)));
+                }
+            } else if (to == DataType.BFLOAT16 && from == DataType.FLOAT32) {
+                for (long j = 0; j < cols; j++) {
+                    target.setAtIndex(JAVA_SHORT_UNALIGNED, q + j, DataType.roundBfloat16(source.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j)));
+                }
+            } else if (to == DataType.FLOAT16 && from == DataType.FLOAT32) {
+                for (long j = 0; j < cols; j++) {
+                    target.setAtIndex(JAVA_SHORT_UNALIGNED, q + j, Float.floatToFloat16(source.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j)));
+                }
+            } else {
+                for (long j = 0; j < cols; j++) {
+                    to.set(target, q + j, from.get(source, p + j));
+                }
+            }
         }
     }
 
@@ -40,6 +72,11 @@ final class HostElements {
                 case FLOAT64 -> {
                     for (long j = from; j < to; j++) {
                         s.setAtIndex(JAVA_DOUBLE_UNALIGNED, j, value);
+                    }
+                }
+                default -> {
+                    for (long j = from; j < to; j++) {
+                        a.type().set(s, j, value);
                     }
                 }
             }
@@ -60,6 +97,11 @@ final class HostElements {
                 case FLOAT64 -> {
                     for (long j = from; j < to; j++) {
                         s.setAtIndex(JAVA_DOUBLE_UNALIGNED, j, alpha * s.getAtIndex(JAVA_DOUBLE_UNALIGNED, j));
+                    }
+                }
+                default -> {
+                    for (long j = from; j < to; j++) {
+                        a.type().set(s, j, alpha * a.type().get(s, j));
                     }
                 }
             }

@@ -48,13 +48,13 @@ final class HostKernels {
     private final Functions functions; // null: no kernels
     private final String variant; // or why there is none
     private final IntSupplier blasThreads;
-    private final DeviceMemory device;
+    private final HostDevice device;
     private MemorySegment team = MemorySegment.NULL;
     private int threads;
     private Arena arena;
     private MemorySegment scratch = MemorySegment.NULL;
 
-    private HostKernels(Functions functions, String variant, IntSupplier blasThreads, DeviceMemory device) {
+    private HostKernels(Functions functions, String variant, IntSupplier blasThreads, HostDevice device) {
         this.functions = functions;
         this.variant = variant;
         this.blasThreads = blasThreads;
@@ -62,7 +62,7 @@ final class HostKernels {
     }
 
     /** The kernels that {@code -Dlora4j.kernels} chooses, with as many threads as {@code blasThreads} says at each call. */
-    static HostKernels open(IntSupplier blasThreads, DeviceMemory device) {
+    static HostKernels open(IntSupplier blasThreads, HostDevice device) {
         return open(System.getProperty(PROPERTY, "off"), load(), blasThreads, device);
     }
 
@@ -70,7 +70,7 @@ final class HostKernels {
      * @throws IllegalArgumentException for a choice that there isn't, or a variant that this processor doesn't run
      * @throws UnsatisfiedLinkError for a variant when the library can't be loaded
      */
-    static HostKernels open(String choice, Attempt library, IntSupplier blasThreads, DeviceMemory device) {
+    static HostKernels open(String choice, Attempt library, IntSupplier blasThreads, HostDevice device) {
         if (choice.equals("off")) {
             return new HostKernels(null, "-D" + PROPERTY + " is off", blasThreads, device);
         }
@@ -144,19 +144,18 @@ final class HostKernels {
             release();
             Arena larger = Arena.ofShared();
             try {
-                scratch = larger.allocate(bytes, 64);
-            } catch (OutOfMemoryError e) {
+                scratch = device.allocate(larger, bytes);
+            } catch (OutOfDeviceMemoryException e) {
                 larger.close();
-                throw new OutOfDeviceMemoryException(bytes, device.counters().currentBytes(), e.getMessage());
+                throw e;
             }
             arena = larger;
-            device.countWorkspace(bytes);
         }
     }
 
     private void release() {
         if (arena != null) {
-            device.freeWorkspace(scratch.byteSize());
+            device.countFreed(scratch.byteSize());
             arena.close();
             arena = null;
             scratch = MemorySegment.NULL;
@@ -204,9 +203,9 @@ final class HostKernels {
     static Attempt open(Path file) {
         SymbolLookup library;
         try {
-            library = SymbolLookup.libraryLookup(file, Arena.global());
-        } catch (IllegalArgumentException e) {
-            return Attempt.failed(BlasLibrary.loaderWords(file, e));
+            library = DynamicLoader.open(file.toString());
+        } catch (UnsatisfiedLinkError e) {
+            return Attempt.failed(e.getMessage());
         }
         List<String> missing = new ArrayList<>();
         for (String symbol : SYMBOLS) {

@@ -38,14 +38,14 @@ final class HostLapack {
     private static final long BLOCKS = 1 << 26;
 
     private final Blas blas;
-    private final Device device;
+    private final HostDevice device;
     private final List<Rung> ladder;
 
-    HostLapack(Blas blas, Device device) {
+    HostLapack(Blas blas, HostDevice device) {
         this(blas, device, LADDER);
     }
 
-    HostLapack(Blas blas, Device device, List<Rung> ladder) {
+    HostLapack(Blas blas, HostDevice device, List<Rung> ladder) {
         this.blas = blas;
         this.device = device;
         this.ladder = ladder;
@@ -250,20 +250,15 @@ final class HostLapack {
         }
 
         private MemorySegment allocate(long size) {
-            try {
-                MemorySegment segment = arena.allocate(size, 64);
-                device.countWorkspace(size);
-                bytes += size;
-                return segment;
-            } catch (OutOfMemoryError e) {
-                throw new OutOfDeviceMemoryException(size, device.counters().currentBytes(), e.getMessage());
-            }
+            MemorySegment segment = device.allocate(arena, size);
+            bytes += size;
+            return segment;
         }
 
         @Override
         public void close() {
             arena.close();
-            device.freeWorkspace(bytes);
+            device.countFreed(bytes);
         }
     }
 }

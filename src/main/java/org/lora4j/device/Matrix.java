@@ -1,6 +1,5 @@
 package org.lora4j.device;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -15,7 +14,8 @@ public final class Matrix implements AutoCloseable {
 
     private final Device device;
     private final Matrix root;
-    private final Arena arena; // null for views and for borrowed memory
+    private final Allocation allocation; // null for views and for borrowed memory
+    private final MemorySegment borrowed; // the caller's memory, else null
     private final DataType type;
     private final long rows;
     private final long cols;
@@ -25,11 +25,22 @@ public final class Matrix implements AutoCloseable {
     private final MemorySegment segment; // from element (0, 0) to the end of the last row
     private boolean closed; // of the root
 
-    /** A matrix that owns {@code arena}, or borrows its memory where {@code arena} is null. */
-    Matrix(Device device, Arena arena, MemorySegment segment, DataType type, long rows, long cols, long leadingDimension) {
+    /** A matrix that owns its memory. */
+    Matrix(Device device, Allocation allocation, DataType type, long rows, long cols, long leadingDimension) {
+        this(device, allocation, null, allocation.segment(), type, rows, cols, leadingDimension);
+    }
+
+    /** A matrix at {@code segment}, which is {@code borrowed} as the device sees it. */
+    Matrix(Device device, MemorySegment borrowed, MemorySegment segment, DataType type, long rows, long cols, long leadingDimension) {
+        this(device, null, borrowed, segment, type, rows, cols, leadingDimension);
+    }
+
+    private Matrix(Device device, Allocation allocation, MemorySegment borrowed, MemorySegment segment, DataType type, long rows, long cols,
+            long leadingDimension) {
         this.device = device;
         this.root = this;
-        this.arena = arena;
+        this.allocation = allocation;
+        this.borrowed = borrowed;
         this.type = type;
         this.rows = rows;
         this.cols = cols;
@@ -42,7 +53,8 @@ public final class Matrix implements AutoCloseable {
     private Matrix(Matrix of, long fromRow, long toRow, long fromCol, long toCol) {
         this.device = of.device;
         this.root = of.root;
-        this.arena = null;
+        this.allocation = null;
+        this.borrowed = null;
         this.type = of.type;
         this.rows = toRow - fromRow;
         this.cols = toCol - fromCol;
@@ -50,9 +62,7 @@ public final class Matrix implements AutoCloseable {
         this.firstRow = of.firstRow + fromRow;
         this.firstCol = of.firstCol + fromCol;
         long bytes = span(rows, cols, leadingDimension) * type.bytes();
-        this.segment = bytes == 0
-                ? of.segment.asSlice(0, 0)
-                : of.segment.asSlice((fromRow * leadingDimension + fromCol) * type.bytes(), bytes);
+        this.segment = device.slice(of.segment, bytes == 0 ? 0 : (fromRow * leadingDimension + fromCol) * type.bytes(), bytes);
     }
 
     /** Elements from the first to the end of the last row. Throws where the count does not fit into a long. */
@@ -86,8 +96,9 @@ public final class Matrix implements AutoCloseable {
     }
 
     /**
-     * The memory from element (0, 0) to the end of the last row. On the host device it may be read and written
-     * directly by the owner thread, until the matrix is closed.
+     * Where element (0, 0) is. On the host device it is the memory up to the end of the last row, and may be read and
+     * written directly by the owner thread until the matrix is closed. On a GPU it is an address that native code can be
+     * given, of length 0: Java can't read it by accident.
      *
      * @throws IllegalStateException after close
      */
@@ -120,6 +131,18 @@ public final class Matrix implements AutoCloseable {
                     + " of a matrix of " + shape());
         }
         return new Matrix(this, fromRow, toRow, fromCol, toCol);
+    }
+
+    /** A copy of the given type that lasts for a computation ({@link Device#temporary}); the caller closes it. */
+    public Matrix temporaryCopy(DataType copyType) {
+        Matrix copy = device.temporary(copyType, rows, cols);
+        try {
+            device.convert(this, copy);
+            return copy;
+        } catch (RuntimeException e) {
+            copy.close();
+            throw e;
+        }
     }
 
     /** Copies {@code values} (row after row, exactly rows·cols of them, rounded to this type) to the device. */
@@ -166,10 +189,11 @@ public final class Matrix implements AutoCloseable {
         if (!isOpen()) {
             throw new IllegalStateException("the matrix of " + shape() + " is closed" + (device.isClosed() ? ": its device was" : ""));
         }
-        if (root.arena == null && !segment.scope().isAlive()) {
+        MemorySegment memory = root.borrowed;
+        if (memory != null && !memory.scope().isAlive()) {
             throw new IllegalStateException("the memory that the matrix of " + shape() + " borrows is closed");
         }
-        if (root.arena == null && !segment.isAccessibleBy(Thread.currentThread())) {
+        if (memory != null && !memory.isAccessibleBy(Thread.currentThread())) {
             throw new WrongThreadException("the memory that the matrix of " + shape() + " borrows belongs to another thread's arena");
         }
     }
@@ -213,9 +237,8 @@ public final class Matrix implements AutoCloseable {
         return from < other && from + count > 0;
     }
 
-    /** The bytes that closing gives back; 0 for borrowed memory. */
-    long ownedBytes() {
-        return arena == null ? 0 : segment.byteSize();
+    boolean isTemporary() {
+        return allocation != null && allocation.temporary();
     }
 
     /** Frees the memory if this is the matrix that was allocated; does nothing for a view or the second time. */
@@ -228,10 +251,10 @@ public final class Matrix implements AutoCloseable {
 
     /** Called by the device only, which has checked its owner. */
     void release() {
-        if (arena != null) {
-            arena.close();
-        }
         closed = true;
+        if (allocation != null) {
+            allocation.free().run();
+        }
     }
 
     @Override

@@ -14,6 +14,13 @@ final class Batches {
         }
     }
 
+    /** Refuses a type whose matrices are not factorised. */
+    static void checkType(String what, DataType type) {
+        if (type != type.accumulation()) {
+            throw new IllegalArgumentException("a " + what + " of " + type + ": it must be of FLOAT32 or FLOAT64, which are factorised");
+        }
+    }
+
     static void checkOpen(boolean closed, String what) {
         if (closed) {
             throw new IllegalStateException("the " + what + " is closed");

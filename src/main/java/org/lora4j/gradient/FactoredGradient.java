@@ -38,6 +38,7 @@ public final class FactoredGradient implements GradientSource, AutoCloseable {
      */
     public FactoredGradient(Device device, DataType type, long m, long n, int capacity) {
         Batches.checkShape(m, n);
+        Batches.checkType("factored gradient", type);
         if (capacity < 1 || capacity > Math.min(m, n)) {
             throw new IllegalArgumentException("a factored gradient of " + capacity + " rows for " + m + "×" + n + ": from 1 to " + Math.min(m, n)
                     + " make sense, from there on the gradient itself is smaller");

@@ -34,8 +34,8 @@ public final class GradientAccumulator implements AutoCloseable {
     /**
      * G += dYᵀ·X, one product; nothing is allocated.
      *
-     * @param x the layer's input, b×n, not modified
-     * @param dy gradient of the loss with respect to the layer's output, b×m, not modified
+     * @param x the layer's input, b×n, of G's type, or of 16 bits where G is float32; not modified
+     * @param dy gradient of the loss with respect to the layer's output, b×m, of {@code x}'s type, not modified
      * @throws IllegalArgumentException when shape, type or device is wrong; G is then as it was
      * @throws IllegalStateException after {@link #mean()} until {@link #reset()}, and after close
      */
@@ -44,7 +44,8 @@ public final class GradientAccumulator implements AutoCloseable {
         if (averaged) {
             throw new IllegalStateException("add: the gradient was averaged; reset it first");
         }
-        Batches.check(device, gradient.type(), gradient.rows(), gradient.cols(), x, dy);
+        DataType type = x.type().accumulation() == gradient.type() ? x.type() : gradient.type();
+        Batches.check(device, type, gradient.rows(), gradient.cols(), x, dy);
         device.gemm(1, dy, Op.TRANSPOSE, x, Op.NONE, 1, gradient);
         batches++;
     }

@@ -55,6 +55,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
      */
     public GradientSketch(Device device, DataType type, long m, long n, int l, long seed) {
         Batches.checkShape(m, n);
+        Batches.checkType("gradient sketch", type);
         if (l < 8 || l > Math.min(m, n)) {
             throw new IllegalArgumentException("a sketch of " + l + " columns for a gradient of " + m + "×" + n + ": it must have at least 8 and at most "
                     + Math.min(m, n));

@@ -9,7 +9,7 @@ import org.lora4j.gradient.GradientSource;
 import org.lora4j.svd.SingularTriplets;
 import org.lora4j.svd.TopSvd;
 
-/** A gradient that is there as a matrix, and the method for its singular vectors. */
+/** A gradient that is there as a matrix, and the method for its singular vectors, which are found in float32 for one of 16 bits. */
 record DenseGradient(Matrix matrix, TopSvd svd) implements GradientSource {
     DenseGradient {
         Objects.requireNonNull(matrix, "gradient");
@@ -38,6 +38,11 @@ record DenseGradient(Matrix matrix, TopSvd svd) implements GradientSource {
 
     @Override
     public SingularTriplets top(int k, long seed) {
-        return svd.top(matrix, k, seed);
+        if (matrix.type() == matrix.type().accumulation()) {
+            return svd.top(matrix, k, seed);
+        }
+        try (Matrix wide = matrix.temporaryCopy(matrix.type().accumulation())) {
+            return svd.top(wide, k, seed);
+        }
     }
 }

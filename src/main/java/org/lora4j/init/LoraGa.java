@@ -75,8 +75,8 @@ public record LoraGa(GradientSource gradient, Direction direction, Scale scale, 
         Starts.checkWeight(layer);
         int[][] indices = direction.indices(r, seed);
         try (SingularTriplets g = gradient.top(2 * r, seed);
-                Matrix a0 = layer.device().temporary(layer.type(), r, layer.inFeatures());
-                Matrix b0 = layer.device().temporary(layer.type(), layer.outFeatures(), r)) {
+                Matrix a0 = layer.device().temporary(layer.type().accumulation(), r, layer.inFeatures());
+                Matrix b0 = layer.device().temporary(layer.type().accumulation(), layer.outFeatures(), r)) {
             Starts.checkNotZero(g);
             double c = c(layer);
             Starts.gather(g, indices[0], indices[1], a0, b0);

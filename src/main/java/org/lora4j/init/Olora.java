@@ -18,9 +18,9 @@ public record Olora() implements Initializer {
         Starts.checkWeight(layer);
         Device device = layer.device();
         try (Matrix w = Starts.effectiveWeight(layer);
-                Matrix q = device.temporary(layer.type(), layer.outFeatures(), r);
-                Matrix triangle = device.temporary(layer.type(), r, r);
-                Matrix a0 = device.temporary(layer.type(), r, layer.inFeatures())) {
+                Matrix q = device.temporary(layer.type().accumulation(), layer.outFeatures(), r);
+                Matrix triangle = device.temporary(layer.type().accumulation(), r, r);
+                Matrix a0 = device.temporary(layer.type().accumulation(), r, layer.inFeatures())) {
             device.copy(w.columns(0, r), q);
             device.qr(q, triangle); // Q's first r columns need no more than W's first r
             device.gemm(1, q, Op.TRANSPOSE, w, Op.NONE, 0, a0);

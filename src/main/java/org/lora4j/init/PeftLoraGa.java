@@ -61,9 +61,9 @@ public record PeftLoraGa(Matrix gradient, Direction direction, PeftScale scale, 
         int[] ofA = indices[0];
         int[] ofB = direction == Direction.RANDOM ? ofA : indices[1];
         Device device = layer.device();
-        try (SingularTriplets g = svd.top(gradient, 2 * r, seed);
-                Matrix a0 = device.temporary(layer.type(), r, layer.inFeatures());
-                Matrix b0 = device.temporary(layer.type(), layer.outFeatures(), r)) {
+        try (SingularTriplets g = new DenseGradient(gradient, svd).top(2 * r, seed);
+                Matrix a0 = device.temporary(layer.type().accumulation(), r, layer.inFeatures());
+                Matrix b0 = device.temporary(layer.type().accumulation(), layer.outFeatures(), r)) {
             Starts.gather(g, ofA, ofB, a0, b0);
             double eta = layer.config().eta();
             double scaleB = scaleB(layer, g.values()[ofB[0]]);

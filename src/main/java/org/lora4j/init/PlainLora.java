@@ -46,8 +46,8 @@ public final class PlainLora implements Initializer {
         for (int i = 0; i < a.length; i++) {
             a[i] = next.applyAsDouble(random);
         }
-        try (Matrix a0 = layer.device().temporary(layer.type(), r, layer.inFeatures());
-                Matrix b0 = layer.device().temporary(layer.type(), layer.outFeatures(), r)) {
+        try (Matrix a0 = layer.device().temporary(layer.type().accumulation(), r, layer.inFeatures());
+                Matrix b0 = layer.device().temporary(layer.type().accumulation(), layer.outFeatures(), r)) {
             a0.write(a);
             return Starts.prefill(layer, a0, b0, method, new double[0], -1, false);
         }

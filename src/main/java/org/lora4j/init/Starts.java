@@ -41,7 +41,7 @@ final class Starts {
     }
 
     private static void checkFit(String what, long isRows, long isCols, DataType type, Device device, long rows, long cols, LoraLinear layer) {
-        if (isRows != rows || isCols != cols || type != layer.type() || device != layer.device()) {
+        if (isRows != rows || isCols != cols || type != layer.type() && type != layer.type().accumulation() || device != layer.device()) {
             throw new IllegalArgumentException("the " + what + " is " + type + " " + isRows + "×" + isCols + "; for a weight of "
                     + layer.outFeatures() + "×" + layer.inFeatures() + " and rank " + layer.config().rank() + " it must be " + layer.type()
                     + " " + rows + "×" + cols + (device == layer.device() ? "" : " on the layer's own device"));
@@ -72,9 +72,9 @@ final class Starts {
         }
     }
 
-    /** A copy of W' that the caller closes. */
+    /** A copy of W' that the caller closes, of the type that the layer's is summed in. */
     static Matrix effectiveWeight(LoraLinear layer) {
-        Matrix w = layer.device().temporary(layer.type(), layer.outFeatures(), layer.inFeatures());
+        Matrix w = layer.device().temporary(layer.type().accumulation(), layer.outFeatures(), layer.inFeatures());
         try {
             layer.effectiveWeight(w);
             return w;
@@ -97,7 +97,7 @@ final class Starts {
     private static double productNorm2(Matrix a, Matrix b) {
         Device device = a.device();
         long r = a.rows();
-        try (Matrix aa = device.temporary(a.type(), r, r); Matrix bb = device.temporary(a.type(), r, r)) {
+        try (Matrix aa = device.temporary(a.type().accumulation(), r, r); Matrix bb = device.temporary(a.type().accumulation(), r, r)) {
             device.gemm(1, a, Op.NONE, a, Op.TRANSPOSE, 0, aa);
             device.gemm(1, b, Op.TRANSPOSE, b, Op.NONE, 0, bb);
             return device.dot(aa, bb);

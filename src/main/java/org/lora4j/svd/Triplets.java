@@ -11,6 +11,9 @@ final class Triplets {
     private Triplets() {}
 
     static void checkCount(Matrix g, int k) {
+        if (g.type() != g.type().accumulation()) {
+            throw new IllegalArgumentException("singular triplets of " + g.type() + ": they are found of FLOAT32 and FLOAT64; convert it");
+        }
         long min = Math.min(g.rows(), g.cols());
         if (k < 1 || k > min) {
             throw new IllegalArgumentException(k + " singular triplets of a matrix of " + g.rows() + "×" + g.cols() + ": from 1 to " + min + " can be had");

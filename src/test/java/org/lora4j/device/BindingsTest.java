@@ -2,6 +2,7 @@ package org.lora4j.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -15,12 +16,12 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** The generated classes, the list they are generated from and the library agree. */
+/** The generated classes, the lists they are generated from and the libraries agree. NVIDIA's own: {@link NvidiaLibrariesTest}. */
 class BindingsTest {
-    private static final Path SYMBOLS = Path.of("native/bindings/openblas.symbols");
-    private static final Path GENERATED = Path.of("bindings/org/lora4j/bindings/openblas");
-
     @Test
     void everySymbolIsInTheLibrary() throws IOException {
         Path library = NativeCache.extract(ForkedJvm.openblas(), new ArrayList<>());
@@ -28,38 +29,49 @@ class BindingsTest {
     }
 
     @Test
-    void oneClassIsGeneratedForEachSymbol() throws IOException {
-        Set<String> expected = symbols();
-        expected.add("openblas_h");
-        Set<String> classes = generated().stream().map(file -> file.getFileName().toString().replace(".java", ""))
+    void everySymbolIsInTheSimulatedCuda() throws IOException {
+        assumeTrue(SimCuda.isBuilt(), "the simulated CUDA device was not built: it needs a C compiler and CMake");
+        assertEquals(List.of(), missing(Path.of(SimCuda.path()), symbols("cuda")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"openblas", "kernels", "cuda"})
+    void oneClassIsGeneratedForEachSymbol(String name) throws IOException {
+        Set<String> expected = symbols(name);
+        expected.add(name + "_h");
+        Set<String> classes = generated(name).stream().map(file -> file.getFileName().toString().replace(".java", ""))
                 .collect(Collectors.toCollection(TreeSet::new));
         assertEquals(expected, classes);
     }
 
-    @Test
-    void everyFileNamesWhatItWasMadeFrom() throws IOException {
-        for (Path file : generated()) {
+    @ParameterizedTest
+    @CsvSource({"openblas, OpenBLAS [\\d.]+ \\(openblas-[\\w.-]+\\.jar\\)", "kernels, lora4j kernels .*", "cuda, CUDA 13\\.\\d.*cuBLAS 13.*cuSOLVER 12.*"})
+    void everyFileNamesWhatItWasMadeFrom(String name, String from) throws IOException {
+        for (Path file : generated(name)) {
             String header = Files.readAllLines(file).getFirst();
-            String expected = "// OpenBLAS [\\d.]+ \\(openblas-[\\w.-]+\\.jar\\); jextract \\S+; made by native/bindings/generate\\.sh";
-            assertTrue(header.matches(expected), file + ": " + header);
+            assertTrue(header.matches("// " + from + "; jextract \\S+; made by native/bindings/generate\\.sh"), file + ": " + header);
         }
     }
 
-    /** The functions of the list that a library lacks, but for those that only another library is asked for. */
-    @SuppressWarnings("restricted")
+    /** The functions of OpenBLAS's list that a library lacks, but for those that only another library is asked for. */
     static List<String> missing(Path library, String prefixOfTheOther) throws IOException {
-        SymbolLookup lookup = SymbolLookup.libraryLookup(library, Arena.global());
-        return symbols().stream().filter(s -> !s.startsWith(prefixOfTheOther) && lookup.find(s).isEmpty()).toList();
+        return missing(library, symbols("openblas")).stream().filter(s -> !s.startsWith(prefixOfTheOther)).toList();
     }
 
-    /** The functions of the list, without its comments and constants. */
-    static Set<String> symbols() throws IOException {
-        return Files.readAllLines(SYMBOLS).stream().map(line -> line.replaceAll("#.*", "").strip())
+    @SuppressWarnings("restricted")
+    private static List<String> missing(Path library, Set<String> symbols) {
+        SymbolLookup lookup = SymbolLookup.libraryLookup(library, Arena.global());
+        return symbols.stream().filter(s -> lookup.find(s).isEmpty()).toList();
+    }
+
+    /** The functions of a list, without its comments and constants. */
+    private static Set<String> symbols(String name) throws IOException {
+        return Files.readAllLines(Path.of("native/bindings", name + ".symbols")).stream().map(line -> line.replaceAll("#.*", "").strip())
                 .filter(line -> !line.isEmpty() && !line.startsWith("constant ")).collect(Collectors.toCollection(TreeSet::new));
     }
 
-    private static List<Path> generated() throws IOException {
-        try (var files = Files.list(GENERATED)) {
+    private static List<Path> generated(String name) throws IOException {
+        try (var files = Files.list(Path.of("bindings/org/lora4j/bindings", name))) {
             return files.toList();
         }
     }

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
 
@@ -32,43 +31,15 @@ class ElementwiseAndCopyTest extends DeviceTest {
             Framed f = Framed.of(device, type, a);
             Matrix dense = a.on(device, type);
             for (Matrix m : new Matrix[] {f.inside(), dense}) {
-                device.scale(-0.5, m);
-                assertArrayEquals(a.times(-0.5).data(), m.read(), "halves are exact");
+                device.scale(-2, m);
+                assertArrayEquals(a.times(-2).data(), m.read(), "the double is exact");
                 device.scale(0.1, m);
-                a.times(-0.05).assertClose("scale", Reference.of(m), type, 2, a.magnitudes().times(0.05));
+                a.times(-0.2).assertClose("scale", Reference.of(m), type, 2, a.magnitudes().times(0.2));
                 device.fill(m, 2.5);
                 assertTrue(Arrays.stream(m.read()).allMatch(x -> x == 2.5));
             }
             f.assertFrameUnchanged("fill and scale");
         }
-    }
-
-    @ParameterizedTest
-    @EnumSource(DataType.class)
-    void dotSumsInFloat64(DataType type) {
-        for (int[] shape : SHAPES) {
-            Reference a = Reference.random(shape[0], shape[1], type, random);
-            Reference b = Reference.random(shape[0], shape[1], type, random);
-            Matrix fa = Framed.of(device, type, a).inside();
-            Matrix db = b.on(device, type);
-            double allowed = 4 * 0x1p-52 * Math.sqrt(a.data().length) * a.magnitudes().dot(b.magnitudes());
-            assertEquals(a.dot(b), device.dot(fa, db), allowed + Double.MIN_VALUE);
-            assertEquals(a.dot(a), device.dot(fa, fa), allowed + 4 * 0x1p-52 * Math.sqrt(a.data().length) * a.dot(a) + Double.MIN_VALUE);
-        }
-        Matrix large = device.allocate(type, 2, 2);
-        device.fill(large, 1e30); // its square is beyond float32
-        assertEquals(4 * large.read()[0] * large.read()[0], device.dot(large, large), 1e45);
-    }
-
-    @Test
-    void dotRefusesMatricesThatDisagree() {
-        Matrix a = device.allocate(DataType.FLOAT32, 2, 3);
-        Matrix transposed = device.allocate(DataType.FLOAT32, 3, 2);
-        Matrix twice = device.allocate(DataType.FLOAT64, 2, 3);
-        Counters before = device.counters();
-        assertThrows(IllegalArgumentException.class, () -> device.dot(a, transposed));
-        assertThrows(IllegalArgumentException.class, () -> device.dot(a, twice));
-        assertEquals(before.calls(), device.counters().calls(), "a refused call is not counted");
     }
 
     @ParameterizedTest
@@ -136,7 +107,7 @@ class ElementwiseAndCopyTest extends DeviceTest {
             for (long leadingDimension : new long[] {Math.max(1, shape[1]), shape[1] + 3}) {
                 long bytes = (shape[0] * leadingDimension + 1) * type.bytes();
                 try (Arena arena = Arena.ofConfined()) {
-                    MemorySegment[] memories = {arena.allocate(bytes), arena.allocate(bytes + 1).asSlice(1), heap(type, bytes),
+                    MemorySegment[] memories = {arena.allocate(bytes), arena.allocate(bytes + 1).asSlice(1), heap(type, (int) bytes / type.bytes()),
                         MemorySegment.ofArray(new byte[(int) bytes + 3]).asSlice(3)};
                     for (MemorySegment memory : memories) {
                         roundTrip(type, shape[0], shape[1], memory, leadingDimension);
@@ -146,15 +117,19 @@ class ElementwiseAndCopyTest extends DeviceTest {
         }
     }
 
-    private static MemorySegment heap(DataType type, long bytes) {
-        return type == DataType.FLOAT32 ? MemorySegment.ofArray(new float[(int) bytes / 4]) : MemorySegment.ofArray(new double[(int) bytes / 8]);
+    private static MemorySegment heap(DataType type, int elements) {
+        return switch (type) {
+            case FLOAT32 -> MemorySegment.ofArray(new float[elements]);
+            case FLOAT64 -> MemorySegment.ofArray(new double[elements]);
+            case BFLOAT16, FLOAT16 -> MemorySegment.ofArray(new short[elements]);
+        };
     }
 
     private void roundTrip(DataType type, int rows, int cols, MemorySegment memory, long leadingDimension) {
         Reference a = Reference.random(rows, cols, type, random);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < cols; j++) {
-                set(type, memory, i * leadingDimension + j, a.at(i, j));
+                Reference.put(memory, type, i * leadingDimension + j, a.at(i, j));
             }
         }
         Framed f = Framed.nan(device, type, rows, cols);
@@ -167,18 +142,10 @@ class ElementwiseAndCopyTest extends DeviceTest {
         MemorySegment expected = MemorySegment.ofArray(new byte[(int) memory.byteSize()]).fill((byte) 0x55);
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < cols; j++) {
-                set(type, expected, i * leadingDimension + j, a.at(i, j));
+                Reference.put(expected, type, i * leadingDimension + j, a.at(i, j));
             }
         }
         assertEquals(-1, expected.mismatch(memory), "copyOut writes the rows and nothing between them");
-    }
-
-    private static void set(DataType type, MemorySegment memory, long index, double value) {
-        if (type == DataType.FLOAT32) {
-            memory.set(ValueLayout.JAVA_FLOAT_UNALIGNED, index * 4, (float) value);
-        } else {
-            memory.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, index * 8, value);
-        }
     }
 
     @ParameterizedTest

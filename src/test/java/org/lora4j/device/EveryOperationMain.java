@@ -3,6 +3,7 @@ package org.lora4j.device;
 import java.util.Random;
 
 import org.lora4j.Reference;
+import org.lora4j.Types;
 
 /** Runs every native operation once in each type, checks it by its identity and writes the device's description and origin. */
 final class EveryOperationMain {
@@ -29,6 +30,9 @@ final class EveryOperationMain {
         device.gemm(1, a.on(device, type), Op.NONE, a.on(device, type), Op.TRANSPOSE, 0, c);
         device.gemm(N, Reference.identity(N).on(device, type), Op.NONE, Reference.identity(N).on(device, type), Op.NONE, 1, c);
         gram.assertNear("gemm", Reference.of(c), tolerance);
+        if (Types.isNarrow(type)) {
+            return; // nothing else takes 16 bits
+        }
 
         Matrix u = device.allocate(type, N, N);
         Matrix s = device.allocate(type, 1, N);

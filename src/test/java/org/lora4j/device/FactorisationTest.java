@@ -12,10 +12,11 @@ import java.util.Random;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Framed;
 import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
+import org.lora4j.Types;
 
 /**
  * SVD, QR, Cholesky and symmetric eigenproblems, by what defines them: the product of the factors is
@@ -29,7 +30,7 @@ class FactorisationTest extends DeviceTest {
     // ---- singular values
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void svdOfEveryShapeAndSpectrum(DataType type) {
         for (int[] shape : new int[][] {{1, 1}, {1, 9}, {9, 1}, {2, 2}, {13, 7}, {7, 13}, {31, 31}, {129, 40}, {40, 129}}) {
             matrices(shape[0], shape[1], type).forEach((name, a) -> svd(name + " " + shape[0] + "×" + shape[1], a, type));
@@ -42,9 +43,9 @@ class FactorisationTest extends DeviceTest {
         Reference a = Reference.random(m, n, type, random);
         all.put("random", a);
         all.put("zero", Reference.zeros(m, n));
-        all.put("rank 1", rounded(Reference.random(m, 1, type, random).times(Reference.random(1, n, type, random)), type));
-        all.put("large", rounded(a.times(1e30), type));
-        all.put("small", rounded(a.times(1e-30), type));
+        all.put("rank 1", Reference.random(m, 1, type, random).times(Reference.random(1, n, type, random)));
+        all.put("large", a.times(1e30));
+        all.put("small", a.times(1e-30));
         Reference ones = Reference.zeros(m, n);
         Arrays.fill(ones.data(), 1);
         all.put("all ones", ones);
@@ -54,7 +55,7 @@ class FactorisationTest extends DeviceTest {
         }
         all.put("repeated", repeated);
         all.put("clustered", repeated.plus(1e-4, a));
-        return all.entrySet().stream().collect(LinkedHashMap::new, (map, e) -> map.put(e.getKey(), rounded(e.getValue(), type)), Map::putAll);
+        return all.entrySet().stream().collect(LinkedHashMap::new, (map, e) -> map.put(e.getKey(), e.getValue().rounded(type)), Map::putAll);
     }
 
     private void svd(String name, Reference a, DataType type) {
@@ -83,7 +84,7 @@ class FactorisationTest extends DeviceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void svdRefusesWhatIsNotFinite(DataType type) {
         for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY}) {
             Reference a = Reference.random(5, 4, type, random);
@@ -106,7 +107,7 @@ class FactorisationTest extends DeviceTest {
     // ---- QR
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void qrOfEveryTallMatrix(DataType type) {
         for (int[] shape : TALL) {
             matrices(shape[0], shape[1], type).forEach((name, a) -> qr(name + " " + shape[0] + "×" + shape[1], a, type));
@@ -136,11 +137,11 @@ class FactorisationTest extends DeviceTest {
     // ---- Cholesky
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void choleskyFromTheLowerTriangleAlone(DataType type) {
         for (int n : new int[] {0, 1, 2, 5, 31, 64, 129}) {
             Reference x = Reference.random(n, n, type, random);
-            Reference a = rounded(x.times(x.transpose()).plus(n, Reference.identity(n)), type);
+            Reference a = x.times(x.transpose()).plus(n, Reference.identity(n)).rounded(type);
             Framed f = Framed.of(device, type, nanAbove(a));
             device.cholesky(f.inside());
             Reference l = Reference.of(f.inside());
@@ -155,7 +156,7 @@ class FactorisationTest extends DeviceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void choleskyNamesTheFirstMinorThatIsNotPositiveDefinite(DataType type) {
         for (int n : new int[] {1, 4, 70}) {
             for (int bad : new int[] {1, (n + 1) / 2, n}) {
@@ -174,10 +175,10 @@ class FactorisationTest extends DeviceTest {
     // ---- symmetric eigenproblems
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void symmetricEigenFromTheLowerTriangleAlone(DataType type) {
         for (int n : new int[] {1, 2, 7, 31, 65}) {
-            matrices(n, n, type).forEach((name, x) -> symmetricEigen(name + " " + n, rounded(x.plus(1, x.transpose()), type), type));
+            matrices(n, n, type).forEach((name, x) -> symmetricEigen(name + " " + n, x.plus(1, x.transpose()).rounded(type), type));
         }
         symmetricEigen("empty", Reference.zeros(0, 0), type);
     }
@@ -236,14 +237,6 @@ class FactorisationTest extends DeviceTest {
         return (Math.max(a.rows(), a.cols()) + 10) * 2 * type.unitRoundoff();
     }
 
-    private static Reference rounded(Reference a, DataType type) {
-        double[] data = a.data().clone();
-        for (int i = 0; i < data.length; i++) {
-            data[i] = type == DataType.FLOAT32 ? (float) data[i] : data[i];
-        }
-        return new Reference(a.rows(), a.cols(), data);
-    }
-
     private static Reference diagonal(double[] values) {
         Reference d = Reference.zeros(values.length, values.length);
         for (int i = 0; i < values.length; i++) {
@@ -270,7 +263,7 @@ class FactorisationTest extends DeviceTest {
 
     /** Near the ends of the type's range squares over- and underflow; the decomposition and its check must not. */
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void svdOfAnyMagnitude(DataType type) {
         double[] scales = type == DataType.FLOAT32 ? new double[] {0x1p-120, 0x1p120} : new double[] {0x1p-1000, 0x1p1000};
         Reference one = Reference.random(6, 4, type, new Random(11));

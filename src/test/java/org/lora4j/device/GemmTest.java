@@ -80,6 +80,7 @@ class GemmTest extends DeviceTest {
         Matrix da = a.on(device, type);
         Matrix db = b.on(device, type);
         Matrix dc = device.allocate(type, 9, 7);
+        device.gemm(9, 5, 6, 1, da, Op.NONE, db, Op.TRANSPOSE, 0, dc); // the device's own workspace is there now
         Counters before = device.counters();
         for (int m : new int[] {9, 1, 4, 0, 9, 2}) {
             int n = 3;

@@ -14,8 +14,10 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -105,6 +107,57 @@ class HostDeviceTest {
         assertEquals(0, memory.address() % 16);
         m.close();
         assertThrows(IllegalStateException.class, () -> memory.getAtIndex(ValueLayout.JAVA_FLOAT, 4));
+    }
+
+    /** One matrix cannot be freed while native code has it; the others are, and so is what comes after. */
+    @Test
+    void closingFreesTheOthersWhereOneMatrixCannotBeFreed() throws Throwable {
+        HostDevice own = HostDevice.open();
+        Matrix[] all = {own.allocate(DataType.FLOAT32, 2, 2), own.allocate(DataType.FLOAT32, 2, 2), own.allocate(DataType.FLOAT32, 2, 2)};
+        own.gemm(1, own.allocate(DataType.BFLOAT16, 2, 2), Op.NONE, own.allocate(DataType.BFLOAT16, 2, 2), Op.NONE, 0, all[0]);
+        List<MemorySegment> memory = Stream.of(all).map(Matrix::segment).toList();
+        List<Throwable> thrown = new ArrayList<>();
+        InUse.during(memory.get(1), () -> {
+            try {
+                own.close();
+            } catch (IllegalStateException e) {
+                thrown.add(e);
+            }
+        });
+        assertEquals(1, thrown.size(), "the failure is told");
+        assertTrue(own.isClosed());
+        assertFalse(memory.get(0).scope().isAlive() || memory.get(2).scope().isAlive());
+        assertTrue(memory.get(1).scope().isAlive(), "native code had it");
+        own.close();
+        for (Matrix m : all) {
+            assertThrows(IllegalStateException.class, m::read);
+            m.close();
+        }
+    }
+
+    /** What products of 16 bits are widened into is counted, kept and freed. */
+    @Test
+    void productsOf16BitsKeepWhatTheyAreWidenedInto() {
+        Matrix a = device.allocate(DataType.BFLOAT16, 3, 5);
+        Matrix c = device.allocate(DataType.BFLOAT16, 3, 3);
+        Counters before = device.counters();
+        device.gemm(1, a, Op.NONE, a, Op.TRANSPOSE, 0, c);
+        assertEquals(before.currentBytes() + (15 + 15 + 9) * Float.BYTES, device.counters().currentBytes());
+        Counters once = device.counters();
+        device.gemm(1, a, Op.NONE, a, Op.TRANSPOSE, 1, c);
+        device.gemm(2, 2, 4, 1, a, Op.NONE, a, Op.TRANSPOSE, 1, c);
+        assertEquals(once.allocations(), device.counters().allocations());
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void dotSumsInFloat64(DataType type) {
+        for (int[] shape : new int[][] {{1, 1}, {1, 2000}, {2000, 1}, {64, 129}}) {
+            Reference a = Reference.random(shape[0], shape[1], type, random);
+            Reference b = Reference.random(shape[0], shape[1], type, random);
+            double relative = 4 * 0x1p-52 * (Math.sqrt(a.cols()) + Math.sqrt(a.rows()));
+            assertEquals(DotTest.exact(a, b), device.dot(a.on(device, type), b.on(device, type)), relative * a.magnitudes().dot(b.magnitudes()));
+        }
     }
 
     @Test

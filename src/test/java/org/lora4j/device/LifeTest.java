@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -16,7 +15,6 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.lora4j.DeviceTest;
@@ -26,36 +24,30 @@ import org.lora4j.Reference;
 class LifeTest extends DeviceTest {
     private static final DataType TYPE = DataType.FLOAT32;
 
-    final Arena arena = Arena.ofShared();
-
-    @AfterEach
-    void close() {
-        device.close();
-        arena.close();
-    }
-
     // ---- closing
 
     @Test
     void closingAMatrixTwiceFreesItOnceAndClosingAViewNothing() {
+        long held = device.counters().currentBytes();
         Matrix a = device.allocate(TYPE, 4, 4);
         device.allocate(TYPE, 1, 1);
         a.rows(0, 2).close();
-        assertEquals(68, device.counters().currentBytes());
+        assertEquals(held + 68, device.counters().currentBytes());
         device.fill(a, 1);
         a.close();
         a.close();
-        assertEquals(4, device.counters().currentBytes());
+        assertEquals(held + 4, device.counters().currentBytes());
     }
 
     @Test
     void closingMatricesLeavesNothing() {
+        long held = device.counters().currentBytes();
         List<Matrix> all = new ArrayList<>();
         for (int i = 0; i < 10; i++) {
             all.add(device.allocate(TYPE, i, 3));
         }
         all.forEach(Matrix::close);
-        assertEquals(0, device.counters().currentBytes());
+        assertEquals(held, device.counters().currentBytes());
     }
 
     @Test
@@ -76,13 +68,15 @@ class LifeTest extends DeviceTest {
             Matrix good = device.allocate(TYPE, 2, 2);
             Matrix good2 = device.allocate(TYPE, 2, 2);
             Matrix row = device.allocate(TYPE, 1, 2);
+            Matrix wide = device.allocate(DataType.FLOAT64, 2, 2);
             Matrix root = device.allocate(TYPE, 3, 2);
             Matrix gone = view ? root.rows(1, 3) : device.allocate(TYPE, 2, 2);
             (view ? root : gone).close();
             Counters before = device.counters();
             MemorySegment host = MemorySegment.ofArray(new float[4]);
             List<Executable> calls = List.of(() -> device.copyIn(host, 2, gone), () -> device.copyOut(gone, host, 2), () -> device.copy(gone, good),
-                    () -> device.copy(good, gone), () -> device.fill(gone, 1), () -> device.scale(1, gone), () -> device.dot(gone, good),
+                    () -> device.copy(good, gone), () -> device.convert(gone, wide), () -> device.convert(wide, gone), () -> gone.temporaryCopy(TYPE),
+                    () -> device.powerStep(gone, good, good2, null), () -> device.powerStep(good, good2, gone, null), () -> device.fill(gone, 1), () -> device.scale(1, gone), () -> device.dot(gone, good),
                     () -> device.dot(good, gone), () -> device.largest(gone), () -> device.gemm(1, gone, Op.NONE, good, Op.NONE, 0, good2),
                     () -> device.gemm(2, 2, 2, 1, good, Op.NONE, good, Op.NONE, 0, gone), () -> device.svd(gone, good, row, good2),
                     () -> device.svd(good, gone, row, good2), () -> device.svd(good, good2, row, gone), () -> device.qr(gone, good),
@@ -194,21 +188,25 @@ class LifeTest extends DeviceTest {
         Matrix b = device.allocate(TYPE, 2, 2);
         Matrix c = device.allocate(TYPE, 2, 2);
         Matrix row = device.allocate(TYPE, 1, 2);
+        Matrix narrow = device.allocate(DataType.BFLOAT16, 2, 2);
         MemorySegment host = MemorySegment.ofArray(new float[4]);
-        MemorySegment off = arena.allocate(16, 16);
+        MemorySegment memory = opener.borrowable(device, 16);
         Map<String, Executable> all = new LinkedHashMap<>();
         all.put("allocate", () -> device.allocate(TYPE, 2, 2));
         all.put("allocate with a leading dimension", () -> device.allocate(TYPE, 2, 2, 3));
-        all.put("borrow", () -> device.borrow(off, TYPE, 2, 2, 2));
+        all.put("borrow", () -> device.borrow(memory, TYPE, 2, 2, 2));
+        all.put("temporary", () -> device.temporary(TYPE, 2, 2).close());
         all.put("copyIn", () -> device.copyIn(host, 2, a));
         all.put("copyOut", () -> device.copyOut(a, host, 2));
         all.put("copy", () -> device.copy(a, b));
+        all.put("convert", () -> device.convert(a, narrow));
         all.put("fill", () -> device.fill(a, 1));
         all.put("scale", () -> device.scale(1, a));
         all.put("dot", () -> device.dot(a, b));
         all.put("largest", () -> device.largest(a));
         all.put("gemm", () -> device.gemm(1, a, Op.NONE, b, Op.NONE, 0, c));
         all.put("gemm of blocks", () -> device.gemm(1, 1, 1, 1, a, Op.NONE, b, Op.NONE, 0, c));
+        all.put("powerStep", () -> device.powerStep(a, b, c, null));
         all.put("svd", () -> device.svd(a, b, row, c));
         all.put("qr", () -> device.qr(a, b));
         all.put("cholesky", () -> device.cholesky(a));
@@ -219,6 +217,7 @@ class LifeTest extends DeviceTest {
         all.put("handOver", () -> device.handOver(Thread.currentThread()));
         all.put("Matrix.write", () -> a.write(1, 2, 3, 4));
         all.put("Matrix.read", a::read);
+        all.put("Matrix.temporaryCopy", () -> a.temporaryCopy(DataType.FLOAT64).close());
         all.put("Matrix.rows", () -> a.rows(0, 1));
         all.put("Matrix.columns", () -> a.columns(0, 1));
         all.put("Matrix.view", () -> a.view(0, 1, 0, 1));
@@ -230,6 +229,7 @@ class LifeTest extends DeviceTest {
 
     @Test
     void allocationRefusesBadSizes() {
+        Counters start = device.counters();
         long max = Long.MAX_VALUE;
         long[][] bad = {{-1, 2, 2}, {2, -1, 2}, {2, 3, 2}, {2, 0, 0}, {2, 2, -2}, {max, 2, 2}, {max / 8, 3, 3}, {1L << 32, 1, 1L << 31},
             {1L << 31, 1L << 31, 1L << 31}, {1, max, max}, {Long.MIN_VALUE, 1, 1}, {1, 1, Long.MIN_VALUE}};
@@ -239,7 +239,8 @@ class LifeTest extends DeviceTest {
         assertThrows(IllegalArgumentException.class, () -> device.allocate(TYPE, -1, 1));
         assertThrows(OutOfDeviceMemoryException.class, () -> device.allocate(TYPE, 1L << 30, 1L << 20));
         assertThrows(OutOfDeviceMemoryException.class, () -> device.allocate(TYPE, 1, max / 4));
-        assertEquals(0, device.counters().currentBytes() + device.counters().allocations());
+        assertEquals(start.currentBytes(), device.counters().currentBytes());
+        assertEquals(start.allocations(), device.counters().allocations());
     }
 
     @Test
@@ -258,5 +259,7 @@ class LifeTest extends DeviceTest {
         assertEquals(8, device.aligned(DataType.FLOAT32, 5));
         assertEquals(6, device.aligned(DataType.FLOAT64, 5));
         assertEquals(0, device.aligned(DataType.FLOAT64, 0));
+        assertEquals(16, device.aligned(DataType.BFLOAT16, 9));
+        assertEquals(8, device.aligned(DataType.FLOAT16, 8));
     }
 }

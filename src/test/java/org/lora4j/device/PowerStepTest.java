@@ -50,7 +50,7 @@ class PowerStepTest extends DeviceTest {
         Framed fy = Framed.nan(device, type, m, k);
         Framed fz = Framed.nan(device, type, n, k);
         step.run(fg.inside(), fv.inside(), fy.inside(), fz.inside());
-        double[] y = assertRight(what + " amid others", g, v, fy.inside(), fz.inside(), type);
+        assertRight(what + " amid others", g, v, fy.inside(), fz.inside(), type);
         assertArrayEquals(g.data(), fg.inside().read(), what + ": G is not modified");
         assertArrayEquals(v.data(), fv.inside().read(), what + ": V is not modified");
         for (Framed f : new Framed[] {fg, fv, fy, fz}) {
@@ -58,7 +58,6 @@ class PowerStepTest extends DeviceTest {
         }
         device.fill(fy.inside(), Double.NaN);
         step.run(fg.inside(), fv.inside(), fy.inside(), null);
-        assertArrayEquals(y, fy.inside().read(), 1e-3, what + ": Y alone");
         assertRight(what + " Y alone", g, v, fy.inside(), null, type);
         fy.assertFrameUnchanged(what + " Y alone");
 
@@ -76,14 +75,13 @@ class PowerStepTest extends DeviceTest {
     }
 
     /** Z is compared with Gᵀ times the Y that was returned, which is what it is defined as. */
-    private static double[] assertRight(String what, Reference g, Reference v, Matrix y, Matrix z, DataType type) {
+    private static void assertRight(String what, Reference g, Reference v, Matrix y, Matrix z, DataType type) {
         Reference actual = Reference.of(y);
         g.times(v).assertClose(what + ": Y", actual, type, g.cols(), g.magnitudes().times(v.magnitudes()));
         if (z != null) {
             Reference gt = g.transpose();
             gt.times(actual).assertClose(what + ": Z", Reference.of(z), type, g.rows(), gt.magnitudes().times(actual.magnitudes()));
         }
-        return actual.data();
     }
 
     @ParameterizedTest
@@ -243,6 +241,8 @@ class PowerStepTest extends DeviceTest {
         refuses(g, v, g.columns(0, 2), z);
         refuses(g, device.allocate(DataType.FLOAT64, 4, 2), y, z);
         refuses(g, v, y, device.allocate(DataType.FLOAT64, 4, 2));
+        refuses(device.allocate(DataType.BFLOAT16, 6, 4), v, y, z);
+        refuses(device.allocate(DataType.FLOAT16, 6, 4), device.allocate(DataType.BFLOAT16, 4, 2), device.allocate(DataType.BFLOAT16, 6, 2), null);
         try (Device other = opener.get()) {
             refuses(g, other.allocate(type, 4, 2), y, z);
         }

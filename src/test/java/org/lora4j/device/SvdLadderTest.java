@@ -12,8 +12,9 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Reference;
+import org.lora4j.Types;
 import org.lora4j.device.HostLapack.Rung;
 import org.lora4j.device.HostLapack.SvdDriver;
 
@@ -108,7 +109,7 @@ class SvdLadderTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void theNextDriversGoodAnswerIsTaken(DataType type) {
         Rung good = rung("good", GOOD);
         for (Rung bad : List.of(NOT_CONVERGED, WRONG_ARGUMENT, SILENT, LIAR, STRETCHED, NAN)) {
@@ -119,7 +120,7 @@ class SvdLadderTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void eachDriverOfTheRealLadderIsGood(DataType type) {
         for (Rung rung : HostLapack.LADDER) {
             svd(type, rung);
@@ -127,7 +128,7 @@ class SvdLadderTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void aGoodAnswerEndsTheLadder(DataType type) {
         svd(type, rung("good", GOOD), rung("never", (b, t, m, n, a, lda, s, u, ldu, vt, ldvt, work, lwork, iwork) -> {
             throw new AssertionError("the first answer was good");
@@ -135,7 +136,7 @@ class SvdLadderTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void whenAllFailEachIsNamedWithItsReason(DataType type) {
         NativeException e = assertThrows(NativeException.class, () -> svd(type, STRETCHED, LIAR, WRONG_ARGUMENT, NOT_CONVERGED));
         assertEquals(3, e.code());
@@ -164,7 +165,7 @@ class SvdLadderTest {
 
     /** Where squares over- or underflow, a check that sums them would believe anything. */
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void aLieIsFoundOutAtAnyMagnitude(DataType type) {
         for (double scale : type == DataType.FLOAT32 ? new double[] {0x1p-110, 0x1p110} : new double[] {0x1p-1000, 0x1p1000}) {
             svd(type, scale, LIAR, rung("good", GOOD));

@@ -17,8 +17,9 @@ import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.DeviceTest;
+import org.lora4j.Types;
 import org.lora4j.device.DataType;
 
 /** A sketch that is saved, loaded and gone on with; files that are damaged in every way. */
@@ -36,7 +37,7 @@ class SketchFileTest extends DeviceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void goingOnFromAFileEqualsNotHavingStopped(DataType type) throws IOException {
         Streams s = Streams.random(M, N, type, 1, 4, 9, 2, 30);
         Path file = folder.resolve("sketch");

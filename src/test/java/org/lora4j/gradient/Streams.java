@@ -54,6 +54,15 @@ record Streams(List<Reference> x, List<Reference> dy) {
         return g;
     }
 
+    Streams magnitudes() {
+        return new Streams(x.stream().map(Reference::magnitudes).toList(), dy.stream().map(Reference::magnitudes).toList());
+    }
+
+    /** Rows of all batches together. */
+    int rows() {
+        return x.stream().mapToInt(Reference::rows).sum();
+    }
+
     Streams times(double ofX, double ofDy) {
         return new Streams(x.stream().map(a -> a.times(ofX)).toList(), dy.stream().map(a -> a.times(ofDy)).toList());
     }

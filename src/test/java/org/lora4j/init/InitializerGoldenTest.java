@@ -11,13 +11,14 @@ import java.util.stream.LongStream;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Golden;
 import org.lora4j.LoraConfig;
 import org.lora4j.LoraLinear;
 import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.Scaling;
+import org.lora4j.Types;
 import org.lora4j.device.DataType;
 import org.lora4j.init.PeftLoraGa.PeftScale;
 import org.lora4j.svd.ExactSvd;
@@ -30,7 +31,7 @@ class InitializerGoldenTest extends DeviceTest {
             "random", Direction.RANDOM);
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void startsAreTheGoldenOnes(DataType type) {
         int compared = 0;
         for (JsonNode item : Golden.items("initialisers")) {

@@ -12,9 +12,10 @@ import java.util.function.IntToDoubleFunction;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
+import org.lora4j.Types;
 import org.lora4j.device.Counters.Call;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Matrix;
@@ -43,7 +44,7 @@ class BlockKrylovSvdTest extends DeviceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void theCertificateIsTrueAndTheToleranceMet(DataType type) {
         double tolerance = 1e-3;
         for (int[] shape : new int[][] {{120, 120, 8}, {200, 90, 5}, {90, 200, 6}, {150, 140, 1}, {160, 160, 2}}) {
@@ -81,7 +82,7 @@ class BlockKrylovSvdTest extends DeviceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void tightTolerancesReachTheExactVectors(DataType type) {
         Reference g = matrix(150, 130, type, i -> Math.pow(0.8, i));
         double tolerance = 100 * type.unitRoundoff();
@@ -97,7 +98,7 @@ class BlockKrylovSvdTest extends DeviceTest {
 
     /** A residual relative to σ₁ says nothing of the vectors of a far smaller σ: squares alone would lose them in float32. */
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void vectorsOfSmallSingularValuesAreNotLost(DataType type) {
         Reference g = matrix(150, 150, type, i -> Math.pow(0.25, i));
         try (Matrix on = g.on(device, type); SingularTriplets t = new BlockKrylovSvd().top(on, 8, 1); SingularTriplets exact = new ExactSvd().top(on, 8, 1)) {
@@ -110,7 +111,7 @@ class BlockKrylovSvdTest extends DeviceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void aMatrixOfLowRankIsCompletedAndSaysSo(DataType type) {
         for (int rank : new int[] {1, 3, 7}) {
             Reference g = matrix(120, 100, type, i -> i < rank ? 1.0 / (i + 1) : 0);
@@ -131,7 +132,7 @@ class BlockKrylovSvdTest extends DeviceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(DataType.class)
+    @MethodSource(Types.FULL)
     void theScaleOfTheMatrixDoesNotMatter(DataType type) {
         Reference g = matrix(110, 130, type, i -> 1.0 / (i + 1));
         try (Matrix one = g.on(device, type); SingularTriplets t = new BlockKrylovSvd().top(one, 6, 3)) {

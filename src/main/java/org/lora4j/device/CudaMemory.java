@@ -1,0 +1,76 @@
+package org.lora4j.device;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Device memory that is used for a while and then again by the next: {@code cudaMalloc} and {@code cudaFree} wait for the
+ * whole device, so blocks are kept by size. All work is in one stream, which makes a block free for the next use as soon as
+ * the last one is queued. Blocks are given back when memory runs out and at the end.
+ */
+final class CudaMemory {
+    private static final long SMALLEST = 512;
+
+    private final CudaStream stream;
+    private final DeviceMemory device;
+    private final Map<Long, Deque<MemorySegment>> kept = new HashMap<>(); // by size
+
+    CudaMemory(CudaStream stream, DeviceMemory device) {
+        this.stream = stream;
+        this.device = device;
+    }
+
+    /** Memory of exactly this size, not kept afterwards. */
+    MemorySegment allocate(long bytes) {
+        MemorySegment memory;
+        try {
+            memory = stream.malloc("device memory", bytes, device.heldBytes());
+        } catch (OutOfDeviceMemoryException e) {
+            if (kept.isEmpty()) {
+                throw e;
+            }
+            trim();
+            memory = stream.malloc("device memory", bytes, device.heldBytes());
+        }
+        device.countAllocated(bytes);
+        return memory;
+    }
+
+    void free(MemorySegment memory, long bytes) {
+        device.countFreed(bytes);
+        stream.cudart.free(memory, stream.inFlight);
+    }
+
+    /** Memory of at least this size, to be given to {@link #release}. Its contents are what the last use left. */
+    MemorySegment acquire(long bytes) {
+        long size = sizeClass(bytes);
+        Deque<MemorySegment> blocks = kept.get(size);
+        return blocks == null || blocks.isEmpty() ? allocate(size) : blocks.pop();
+    }
+
+    void release(MemorySegment memory, long bytes) {
+        kept.computeIfAbsent(sizeClass(bytes), size -> new ArrayDeque<>()).push(memory);
+    }
+
+    /** The next power of two, or a quarter, half or three quarters of the way to it: at most a fifth is wasted. */
+    private static long sizeClass(long bytes) {
+        if (bytes <= SMALLEST) {
+            return SMALLEST;
+        }
+        long step = Long.highestOneBit(bytes - 1) / 4;
+        return Math.ceilDiv(bytes, step) * step;
+    }
+
+    /** Frees what is kept and not in use. */
+    void trim() {
+        List<Runnable> steps = new ArrayList<>();
+        kept.forEach((size, blocks) -> blocks.forEach(memory -> steps.add(() -> free(memory, size))));
+        kept.clear();
+        Failures.runAll(steps);
+    }
+}
