@@ -1,15 +1,19 @@
 #!/bin/sh
-# Builds liblora4j_kernels and puts it where the classes are. Called by Maven, in the profile "kernels" of pom.xml.
-# Without CMake or a C compiler it says so and leaves it at that: the library is used where it is, and not missed.
+# Builds one library of native/ and puts it where it is wanted. Called by Maven, in the profiles "kernels" and "simcuda"
+# of pom.xml. Without CMake or a C compiler it says so and leaves it at that: both libraries are used where they are.
 #
-# usage: native/build.sh BUILD_FOLDER TARGET_FOLDER
+# usage: native/build.sh LIBRARY BUILD_FOLDER TARGET_FOLDER [CMAKE_OPTION...]
+#   LIBRARY  lora4j_kernels or simcuda
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-build=$1
-target=$2/liblora4j_kernels.so
+library=$1
+build=$2
+target=$3/lib$library.so
+folder=$3
+shift 3
 
 missing() {
-    echo "lora4j: native kernels are not built ($1); the host device will use BLAS alone"
+    echo "lora4j: lib$library.so is not built ($1); what needs it does without, tests are skipped"
     rm -f "$target"
     exit 0
 }
@@ -19,10 +23,10 @@ command -v "${CC:-cc}" >/dev/null || command -v gcc >/dev/null || command -v cla
 command -v make >/dev/null || command -v ninja >/dev/null || missing "neither make nor ninja"
 command -v make >/dev/null || export CMAKE_GENERATOR=Ninja
 
-mkdir -p "$build" "$2"
-if ! { cmake -S "$here" -B "$build" && cmake --build "$build"; } >"$build/log" 2>&1; then
+mkdir -p "$build" "$folder"
+if ! { cmake -S "$here" -B "$build" "$@" && cmake --build "$build" --target "$library"; } >"$build/log" 2>&1; then
     cat "$build/log" >&2
-    echo "lora4j: native kernels could not be built; mvn '-P!kernels' does without" >&2
+    echo "lora4j: lib$library.so could not be built; mvn '-P!kernels' and '-P!simcuda' do without the two libraries" >&2
     exit 1
 fi
-cmp -s "$build/liblora4j_kernels.so" "$target" || cp "$build/liblora4j_kernels.so" "$target"
+cmp -s "$build/lib$library.so" "$target" || cp "$build/lib$library.so" "$target"

@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.Parameter;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.device.Device;
 
 /** A contract: its tests run once on every device of {@link TestDevices}, each on a device of its own. */
+@Tag("cuda")
 @ParameterizedClass(name = "{0}")
 @MethodSource("org.lora4j.TestDevices#all")
 public abstract class DeviceTest {

@@ -79,12 +79,12 @@ public final class Counters {
         return bytesOut;
     }
 
-    /** How many times memory was allocated, workspaces included. */
+    /** How many times memory was asked for, workspaces included. A GPU may give what an earlier use has left. */
     public long allocations() {
         return allocations;
     }
 
-    /** Bytes allocated and not yet freed. */
+    /** Bytes asked for and not yet given back; what a GPU keeps for the next use, and what its handles hold, is not counted. */
     public long currentBytes() {
         return currentBytes;
     }

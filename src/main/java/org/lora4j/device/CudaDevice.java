@@ -101,6 +101,7 @@ public final class CudaDevice extends Device {
     public void synchronize() {
         enter();
         s.synchronize();
+        staging.synchronised();
     }
 
     @Override

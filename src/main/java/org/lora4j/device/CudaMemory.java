@@ -27,18 +27,21 @@ final class CudaMemory {
 
     /** Memory of exactly this size, not kept afterwards. */
     MemorySegment allocate(long bytes) {
-        MemorySegment memory;
+        MemorySegment memory = malloc(bytes);
+        device.countAllocated(bytes);
+        return memory;
+    }
+
+    private MemorySegment malloc(long bytes) {
         try {
-            memory = stream.malloc("device memory", bytes, device.heldBytes());
+            return stream.malloc("device memory", bytes, device.heldBytes());
         } catch (OutOfDeviceMemoryException e) {
             if (kept.isEmpty()) {
                 throw e;
             }
             trim();
-            memory = stream.malloc("device memory", bytes, device.heldBytes());
+            return stream.malloc("device memory", bytes, device.heldBytes());
         }
-        device.countAllocated(bytes);
-        return memory;
     }
 
     void free(MemorySegment memory, long bytes) {
@@ -50,10 +53,13 @@ final class CudaMemory {
     MemorySegment acquire(long bytes) {
         long size = sizeClass(bytes);
         Deque<MemorySegment> blocks = kept.get(size);
-        return blocks == null || blocks.isEmpty() ? allocate(size) : blocks.pop();
+        MemorySegment memory = blocks == null || blocks.isEmpty() ? malloc(size) : blocks.pop();
+        device.countAllocated(bytes);
+        return memory;
     }
 
     void release(MemorySegment memory, long bytes) {
+        device.countFreed(bytes);
         kept.computeIfAbsent(sizeClass(bytes), size -> new ArrayDeque<>()).push(memory);
     }
 
@@ -69,7 +75,7 @@ final class CudaMemory {
     /** Frees what is kept and not in use. */
     void trim() {
         List<Runnable> steps = new ArrayList<>();
-        kept.forEach((size, blocks) -> blocks.forEach(memory -> steps.add(() -> free(memory, size))));
+        kept.values().forEach(blocks -> blocks.forEach(memory -> steps.add(() -> stream.cudart.free(memory, stream.inFlight))));
         kept.clear();
         Failures.runAll(steps);
     }

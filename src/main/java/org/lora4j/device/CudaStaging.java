@@ -39,7 +39,9 @@ final class CudaStaging {
         long most = Math.max(1, LARGEST / width);
         for (long from = 0; from < rows; from += most) {
             long to = Math.min(rows, from + most);
-            Half half = turn((to - from) * width);
+            Half half = turn();
+            half.await(); // the copy that still reads it
+            half.reserve((to - from) * width);
             source.move(half.memory, from, to);
             stream.cudart.copy(at(target, from * targetLd * type.bytes()), targetLd * type.bytes(), half.memory, width, width, to - from,
                     cuda_h.cudaMemcpyHostToDevice(), stream.stream, stream.inFlight);
@@ -54,7 +56,8 @@ final class CudaStaging {
         Half before = null;
         for (long from = 0; from < rows; from += most) {
             long to = Math.min(rows, from + most);
-            Half half = turn((to - from) * width);
+            Half half = turn();
+            half.reserve((to - from) * width); // what still reads it comes before in the stream
             stream.cudart.copy(half.memory, width, at(source, from * sourceLd * type.bytes()), sourceLd * type.bytes(), width, to - from,
                     cuda_h.cudaMemcpyDeviceToHost(), stream.stream, stream.inFlight);
             half.queued();
@@ -82,6 +85,11 @@ final class CudaStaging {
         return values;
     }
 
+    /** The host has waited for the whole stream. */
+    void synchronised() {
+        done = queued;
+    }
+
     /** The int at {@code source} on the device. The host waits. */
     int readInt(MemorySegment source) {
         int[] value = new int[1];
@@ -93,12 +101,10 @@ final class CudaStaging {
         return MemorySegment.ofAddress(memory.address() + offset);
     }
 
-    /** The half whose turn it is, free to be filled. */
-    private Half turn(long bytes) {
+    /** The half whose turn it is. */
+    private Half turn() {
         Half half = halves[next];
         next = 1 - next;
-        half.await();
-        half.reserve(bytes);
         return half;
     }
 
@@ -118,6 +124,7 @@ final class CudaStaging {
                 event = stream.cudart.createEvent(stream.inFlight);
             }
             if (memory.byteSize() < bytes) {
+                await();
                 freeMemory();
                 long size = Math.max(SMALLEST, bytes);
                 MemorySegment pinned = stream.cudart.hostAlloc(size, stream.inFlight);

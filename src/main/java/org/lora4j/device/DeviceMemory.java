@@ -93,7 +93,7 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
         convert(source, target);
     }
 
-    /** target = source, rounded to the target's type; both of the same shape and device. */
+    /** target = source, rounded to the target's type; both of the same shape and device. A zero may lose its sign. */
     public final void convert(Matrix source, Matrix target) {
         enter();
         check(source);

@@ -22,35 +22,36 @@ final class DynamicLoader {
 
     /** @throws UnsatisfiedLinkError with the loader's words */
     static SymbolLookup open(String library) {
-        try {
-            return SymbolLookup.libraryLookup(library, Arena.global());
-        } catch (IllegalArgumentException e) {
-            throw new UnsatisfiedLinkError(words(library, e.getMessage()));
-        }
-    }
-
-    /** What dlerror says after dlopen was tried once more; where there are no such functions, what System.load does. */
-    private static String words(String library, String otherwise) {
         Linker linker = Linker.nativeLinker();
         Optional<MemorySegment> dlopen = linker.defaultLookup().find("dlopen");
         Optional<MemorySegment> dlerror = linker.defaultLookup().find("dlerror");
-        if (dlopen.isEmpty() || dlerror.isEmpty()) {
-            try {
-                System.load(library);
-                return otherwise;
-            } catch (UnsatisfiedLinkError e) {
-                return e.getMessage();
-            }
+        if (dlopen.isPresent() && dlerror.isPresent()) {
+            check(library, dlopen.get(), dlerror.get()); // first, because the JVM would warn of a file that is no library
         }
+        try {
+            return SymbolLookup.libraryLookup(library, Arena.global());
+        } catch (IllegalArgumentException e) {
+            System.load(library); // fails likewise, with words
+            throw new UnsatisfiedLinkError(e.getMessage());
+        }
+    }
+
+    /** Opens the library, for good, or throws what dlerror says. */
+    private static void check(String library, MemorySegment dlopen, MemorySegment dlerror) {
+        Linker linker = Linker.nativeLinker();
         AddressLayout text = ValueLayout.ADDRESS.withTargetLayout(MemoryLayout.sequenceLayout(Long.MAX_VALUE, ValueLayout.JAVA_BYTE));
-        MethodHandle open = linker.downcallHandle(dlopen.get(), FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
-        MethodHandle error = linker.downcallHandle(dlerror.get(), FunctionDescriptor.of(text));
+        MethodHandle open = linker.downcallHandle(dlopen, FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
+        MethodHandle error = linker.downcallHandle(dlerror, FunctionDescriptor.of(text));
+        MemorySegment handle;
+        MemorySegment words;
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment handle = (MemorySegment) open.invokeExact(arena.allocateFrom(library), RTLD_LAZY);
-            MemorySegment words = (MemorySegment) error.invokeExact();
-            return handle.equals(MemorySegment.NULL) && !words.equals(MemorySegment.NULL) ? words.getString(0) : otherwise;
+            handle = (MemorySegment) open.invokeExact(arena.allocateFrom(library), RTLD_LAZY);
+            words = (MemorySegment) error.invokeExact();
         } catch (Throwable e) {
             throw new AssertionError("dlopen and dlerror throw nothing", e);
+        }
+        if (handle.equals(MemorySegment.NULL)) {
+            throw new UnsatisfiedLinkError(words.equals(MemorySegment.NULL) ? "dlopen failed without a word" : words.getString(0));
         }
     }
 }

@@ -32,10 +32,11 @@ class BorrowTest extends DeviceTest {
         assertArrayEquals(a.rows(0, 3).columns(0, 5).data(), two.read());
         device.scale(-2, two);
         assertArrayEquals(a.rows(1, 2).columns(0, 5).times(-2).data(), one.view(1, 2, 0, 5).read());
+        long held = device.counters().currentBytes();
         one.close();
         assertThrows(IllegalStateException.class, one::read);
         assertArrayEquals(a.rows(0, 3).columns(0, 5).times(-2).data(), two.read(), "closing leaves the caller's memory");
-        assertEquals(before.currentBytes(), device.counters().currentBytes());
+        assertEquals(held, device.counters().currentBytes());
     }
 
     @Test

@@ -10,16 +10,32 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Where CUDA's libraries are looked for, and what is said when they are not there. */
 class CudaLibrariesTest extends SimCudaTest {
-    @TempDir
-    Path folder;
+    private Path folder; // not JUnit's, which warns of links that lead out of it
+
+    @BeforeEach
+    void makeFolder() throws IOException {
+        folder = Files.createTempDirectory(Path.of("target").toAbsolutePath(), "cuda");
+    }
+
+    @AfterEach
+    void deleteFolder() throws IOException {
+        try (Stream<Path> all = Files.walk(folder)) {
+            for (Path path : all.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        }
+    }
 
     private static String failure(String property, Map<String, String> environment) {
         return assertThrows(DeviceUnavailableException.class, () -> CudaLibraries.load(property, environment::get)).getMessage();

@@ -82,6 +82,15 @@ class NarrowStartTest extends DeviceTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource(Types.NARROW)
+    void startsLeaveNothingBehind(DataType type) {
+        Reference w = Reference.random(13, 9, type, new Random(3));
+        try (Matrix g = w.times(2).on(device, type); LoraLinear layer = layer(type, w, 2)) {
+            initializers().forEach((name, initializer) -> assertLeavesNothing(name, () -> initializer.apply(g).initialize(layer)));
+        }
+    }
+
     /** O1: W_fz is W0 − η·B0·A0 of what is stored, rounded once; in float32 the effective weight is off W0 by that rounding alone. */
     private void assertKept(String what, Reference w, LoraLinear layer) {
         DataType type = layer.type();

@@ -1,0 +1,32 @@
+/* Compiled in the target simcuda_nvidia alone: NVIDIA's headers give our constants and structures the same values. */
+#include <stddef.h>
+
+#include <cuda_runtime_api.h>
+#include <cublas_v2.h>
+#include <cusolverDn.h>
+
+#include "cuda_values.h"
+
+#define SAME_CONSTANT(name, value) _Static_assert((name) == (value), #name);
+#define SAME_OFFSET(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member);
+#define SAME_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type);
+
+CUDA_ERROR_VALUES(SAME_CONSTANT)
+CUDA_MEMCPY_VALUES(SAME_CONSTANT)
+CUDA_MEMORY_TYPE_VALUES(SAME_CONSTANT)
+CUDA_ATTRIBUTE_VALUES(SAME_CONSTANT)
+CUDA_FLAG_VALUES(SAME_CONSTANT)
+CUDA_DATA_TYPE_VALUES(SAME_CONSTANT)
+LIBRARY_PROPERTY_VALUES(SAME_CONSTANT)
+CUBLAS_STATUS_VALUES(SAME_CONSTANT)
+CUBLAS_OPERATION_VALUES(SAME_CONSTANT)
+CUBLAS_SIDE_VALUES(SAME_CONSTANT)
+CUBLAS_FILL_VALUES(SAME_CONSTANT)
+CUBLAS_DIAG_VALUES(SAME_CONSTANT)
+CUBLAS_MATH_VALUES(SAME_CONSTANT)
+CUBLAS_COMPUTE_VALUES(SAME_CONSTANT)
+CUBLAS_ALGORITHM_VALUES(SAME_CONSTANT)
+CUSOLVER_STATUS_VALUES(SAME_CONSTANT)
+CUSOLVER_EIG_MODE_VALUES(SAME_CONSTANT)
+CUDA_OFFSETS(SAME_OFFSET)
+CUDA_SIZES(SAME_SIZE)
