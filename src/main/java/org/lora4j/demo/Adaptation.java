@@ -36,24 +36,40 @@ final class Adaptation {
         }
     }
 
-    static final double[] LEARNING_RATES = {5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2};
-    static final int STEPS = 120;
-    static final int SEEDS = 3;
+    /**
+     * How much is done.
+     *
+     * @param learningRates that are tried
+     * @param steps of each training
+     * @param seeds over which outcomes are averaged
+     * @param pretrainingSteps on the digits 0–4
+     */
+    record Plan(double[] learningRates, int steps, int seeds, int pretrainingSteps) {
+        /** The demonstration's. */
+        static final Plan DEMONSTRATION = new Plan(new double[] {5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2}, 120, 3, 300);
+
+        /** How many trainings that makes. */
+        int runs() {
+            return seeds * Method.values().length * learningRates.length;
+        }
+    }
+
     private static final int BATCH = 64;
-    private static final int PRETRAINING_STEPS = 300;
     private static final float PRETRAINING_RATE = 1e-3f;
     private static final int GRADIENT_DIGITS = 256;
     private static final double HELD_OUT = 0.2;
 
     private final Device device;
+    private final Plan plan;
     private final long seed;
     private final Runnable progress;
     private final Digits old; // 0–4
     private final Digits fresh; // 5–9
 
-    /** @param progress called after each of the {@link #runs} trainings */
-    Adaptation(Device device, long seed, Runnable progress) {
+    /** @param progress called after each of the plan's trainings */
+    Adaptation(Device device, Plan plan, long seed, Runnable progress) {
         this.device = device;
+        this.plan = plan;
         this.seed = seed;
         this.progress = progress;
         Digits all = Digits.load();
@@ -61,17 +77,13 @@ final class Adaptation {
         fresh = all.where(d -> d >= 5);
     }
 
-    static int runs() {
-        return SEEDS * Method.values().length * LEARNING_RATES.length;
-    }
-
-    /** For each method an outcome for each of {@link #LEARNING_RATES}. */
+    /** For each method an outcome for each of the plan's learning rates. */
     Map<Method, List<Outcome>> run() {
         Map<Method, List<List<Outcome>>> bySeed = new EnumMap<>(Method.class);
         for (Method method : Method.values()) {
             bySeed.put(method, new ArrayList<>());
         }
-        for (int s = 0; s < SEEDS; s++) {
+        for (int s = 0; s < plan.seeds; s++) {
             runSeed(seed + s, bySeed);
         }
         Map<Method, List<Outcome>> outcomes = new EnumMap<>(Method.class);
@@ -97,7 +109,7 @@ final class Adaptation {
             full.measure(probe.labels());
             for (Method method : Method.values()) {
                 List<Outcome> outcomes = new ArrayList<>();
-                for (double rate : LEARNING_RATES) {
+                for (double rate : plan.learningRates) {
                     outcomes.add(adapt(network, weights, full.gradients(), method, rate, train, test, runSeed));
                     progress.run();
                 }
@@ -119,7 +131,7 @@ final class Adaptation {
         }
         network.load(weights);
         try (Tuning.Full tuning = new Tuning.Full(network)) {
-            for (int i = 0; i < PRETRAINING_STEPS; i++) {
+            for (int i = 0; i < plan.pretrainingSteps; i++) {
                 Digits batch = batch(old, random);
                 network.forward(batch.pixels(), BATCH);
                 tuning.step(batch.labels(), PRETRAINING_RATE);
@@ -132,10 +144,10 @@ final class Adaptation {
             long runSeed) {
         network.load(weights);
         double alignment = start(network, gradients, method, runSeed);
-        double[] loss = new double[STEPS];
+        double[] loss = new double[plan.steps];
         Random random = new Random(runSeed); // the same batches for every method and rate
         try (Tuning tuning = method == Method.FULL ? new Tuning.Full(network) : new Tuning.Adapters(network)) {
-            for (int i = 0; i < STEPS; i++) {
+            for (int i = 0; i < plan.steps; i++) {
                 Digits batch = batch(train, random);
                 network.forward(batch.pixels(), BATCH);
                 tuning.step(batch.labels(), (float) rate);
@@ -169,21 +181,21 @@ final class Adaptation {
     }
 
     /** Outcome by outcome the mean over the seeds. */
-    private static List<Outcome> means(List<List<Outcome>> seeds) {
+    private List<Outcome> means(List<List<Outcome>> seeds) {
         List<Outcome> means = new ArrayList<>();
-        for (int i = 0; i < LEARNING_RATES.length; i++) {
-            double[] loss = new double[STEPS];
+        for (int i = 0; i < plan.learningRates.length; i++) {
+            double[] loss = new double[plan.steps];
             double accuracy = 0;
             double alignment = 0;
             for (List<Outcome> outcomes : seeds) {
                 Outcome o = outcomes.get(i);
-                for (int j = 0; j < STEPS; j++) {
-                    loss[j] += o.loss[j] / SEEDS;
+                for (int j = 0; j < plan.steps; j++) {
+                    loss[j] += o.loss[j] / plan.seeds;
                 }
-                accuracy += o.accuracy / SEEDS;
-                alignment += o.firstStepAlignment / SEEDS;
+                accuracy += o.accuracy / plan.seeds;
+                alignment += o.firstStepAlignment / plan.seeds;
             }
-            means.add(new Outcome(LEARNING_RATES[i], loss, accuracy, alignment));
+            means.add(new Outcome(plan.learningRates[i], loss, accuracy, alignment));
         }
         return means;
     }

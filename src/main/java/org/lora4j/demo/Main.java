@@ -19,6 +19,7 @@ import org.lora4j.Scaling;
 import org.lora4j.analysis.ScaleStability;
 import org.lora4j.demo.Adaptation.Method;
 import org.lora4j.demo.Adaptation.Outcome;
+import org.lora4j.demo.Adaptation.Plan;
 import org.lora4j.device.Device;
 import org.lora4j.init.Scale;
 
@@ -54,11 +55,11 @@ public final class Main {
             Map<Method, List<Outcome>> outcomes;
             List<ScaleStability> stability = new ArrayList<>();
             List<KernelTiming> kernels = new ArrayList<>();
-            int work = Adaptation.runs() + STABILITY.length + KERNELS.length * ROUNDS;
+            int work = Plan.DEMONSTRATION.runs() + STABILITY.length + KERNELS.length * ROUNDS;
             try (ProgressBar bar = new ProgressBarBuilder().setTaskName("lora4j").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)
                     .setUpdateIntervalMillis(500).build()) {
                 bar.setExtraMessage(" training");
-                outcomes = new Adaptation(device, SEED, bar::step).run();
+                outcomes = new Adaptation(device, Plan.DEMONSTRATION, SEED, bar::step).run();
                 bar.setExtraMessage(" scale stability");
                 for (long[] s : STABILITY) {
                     LoraConfig config = new LoraConfig((int) s[2], Network.ALPHA, Scaling.RANK_STABILISED);
@@ -90,9 +91,9 @@ public final class Main {
     }
 
     private void printLearningRates(Map<Method, List<Outcome>> outcomes) {
-        out.printf("%nMean log-loss over %d steps and %d seeds, by learning rate (* the best)%n%n", Adaptation.STEPS, Adaptation.SEEDS);
+        out.printf("%nMean log-loss over %d steps and %d seeds, by learning rate (* the best)%n%n", Plan.DEMONSTRATION.steps(), Plan.DEMONSTRATION.seeds());
         out.printf("%-18s", "");
-        for (double rate : Adaptation.LEARNING_RATES) {
+        for (double rate : Plan.DEMONSTRATION.learningRates()) {
             out.printf("%9.4g ", rate);
         }
         out.println();

@@ -110,7 +110,7 @@ class DemoTest {
 
     @Test
     void theReportHasTheFieldsAndThePictureIsOne(@TempDir Path folder) throws Exception {
-        double[] loss = new double[Adaptation.STEPS];
+        double[] loss = new double[Adaptation.Plan.DEMONSTRATION.steps()];
         Arrays.setAll(loss, i -> 1.0 / (i + 1));
         Adaptation.Outcome outcome = new Adaptation.Outcome(0.01, loss, 0.9, 0.5);
         Path file = folder.resolve("report.json");
