@@ -106,9 +106,13 @@ public interface TensorData {
 
     /** A type, a shape and a source. */
     record Described(TensorType type, long[] shape, Source source) implements TensorData {
-        /** @throws ArithmeticException when the shape has no size in bytes */
+        /** @throws IllegalArgumentException when the shape has no size in bytes */
         public Described {
-            type.bytes(shape);
+            try {
+                type.bytes(shape);
+            } catch (ArithmeticException e) {
+                throw new IllegalArgumentException(type + " of shape " + TensorHeader.shown(shape) + ": " + e.getMessage());
+            }
         }
 
         @Override
