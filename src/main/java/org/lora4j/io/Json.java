@@ -63,7 +63,8 @@ final class Json {
             }
             return value;
         } catch (JsonProcessingException e) {
-            throw new Malformed("invalid JSON at character " + e.getLocation().getCharOffset() + ": " + e.getOriginalMessage());
+            String place = e.getLocation() == null ? "" : " at character " + e.getLocation().getCharOffset();
+            throw new Malformed("invalid JSON" + place + ": " + e.getOriginalMessage());
         } catch (IOException | NumberFormatException e) { // a number with an exponent beyond any type
             throw new Malformed("invalid JSON: " + e.getMessage());
         }

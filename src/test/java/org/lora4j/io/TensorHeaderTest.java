@@ -86,6 +86,7 @@ class TensorHeaderTest {
                 arguments("a", "shape has \"null\"", RawFile.bytes(RawFile.entry("F32", "[null]", "[0,8]"), 8)),
                 arguments("a", "shape has \"2\"", RawFile.bytes(RawFile.entry("F32", "[\"2\"]", "[0,8]"), 8)),
                 arguments("a", "9223372036854775808, which is more than 2^63 - 1", RawFile.bytes(RawFile.entry("F32", "[9223372036854775808]", "[0,8]"), 8)),
+                arguments("a", "invalid JSON: Number value length (200) exceeds", RawFile.bytes(RawFile.entry("F32", "[" + "9".repeat(200) + "]", "[0,8]"), 8)),
                 arguments("a", "F32 of shape [4294967296, 4294967296]: its size overflows", RawFile.bytes(RawFile.entry("F32", "[4294967296,4294967296]", "[0,8]"), 8)),
                 arguments("a", "F32 of shape [9223372036854775807]: its size overflows", RawFile.bytes(RawFile.entry("F32", "[9223372036854775807]", "[0,8]"), 8)),
                 arguments("a", "F32 of shape [3] takes 12 bytes, but data_offsets [0, 8] are 8", RawFile.bytes(RawFile.entry("F32", "[3]", "[0,8]"), 8)),
