@@ -2,7 +2,8 @@
  * Kernels for low-rank adaptation (LoRA) and its gradient-aligned initialisation (LoRA-GA) on native libraries.
  *
  * <p>{@link org.lora4j.LoraLinear} is the layer, {@link org.lora4j.init} its initialisers, {@link org.lora4j.device}
- * the memory and the operations underneath, {@link org.lora4j.analysis} what says whether a start is good.
+ * the memory and the operations underneath, {@link org.lora4j.io} its files, {@link org.lora4j.analysis} what says
+ * whether a start is good.
  */
 module org.lora4j {
     exports org.lora4j;
@@ -10,7 +11,10 @@ module org.lora4j {
     exports org.lora4j.device;
     exports org.lora4j.gradient;
     exports org.lora4j.init;
+    exports org.lora4j.io;
     exports org.lora4j.svd;
+
+    requires com.fasterxml.jackson.core;
 
     // Of the demonstration only.
     requires static com.fasterxml.jackson.databind;
