@@ -84,6 +84,10 @@ final class BorderedWeight implements AutoCloseable {
         return frozen != null;
     }
 
+    boolean isAdapted() {
+        return adapted;
+    }
+
     /** A ← 0 and B ← 0. */
     void clearAdapter() {
         if (adapted) {

@@ -141,6 +141,11 @@ public final class LoraLinear implements AutoCloseable {
         return weights.isMerged();
     }
 
+    /** Whether the adapter may be other than zero: from the first time that it was set, or A or B was handed out. */
+    public boolean isAdapted() {
+        return weights.isAdapted();
+    }
+
     // ---- passes
 
     /** The first {@code batch} rows (b×n) of the layer's own input, which has T's columns behind it. Contents are kept. */

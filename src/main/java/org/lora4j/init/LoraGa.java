@@ -72,31 +72,37 @@ public record LoraGa(GradientSource gradient, Direction direction, Scale scale, 
         Starts.checkUnmerged(layer);
         Starts.checkRank(layer, 2 * r, "singular vectors of the gradient");
         Starts.checkGradient(gradient, layer);
-        Starts.checkWeight(layer);
+        double weightNorm = Starts.checkWeight(layer);
+        double c = c(layer, weightNorm);
         int[][] indices = direction.indices(r, seed);
-        try (SingularTriplets g = gradient.top(2 * r, seed);
+        try (TimedTriplets found = TimedTriplets.of(() -> gradient.top(2 * r, seed));
                 Matrix a0 = layer.device().temporary(layer.type().accumulation(), r, layer.inFeatures());
                 Matrix b0 = layer.device().temporary(layer.type().accumulation(), layer.outFeatures(), r)) {
-            Starts.checkNotZero(g);
-            double c = c(layer);
-            Starts.gather(g, indices[0], indices[1], a0, b0);
+            Starts.checkNotZero(found.triplets());
+            Starts.gather(found.triplets(), indices[0], indices[1], a0, b0);
             layer.device().scale(c, a0);
             layer.device().scale(c, b0);
-            return Starts.prefillOrthogonal(layer, a0, b0, "lora-ga", g, c);
+            return Starts.prefillOrthogonal(layer, a0, b0, "lora-ga", found, c, weightNorm);
         }
     }
 
-    private double c(LoraLinear layer) {
+    private double c(LoraLinear layer, double weightNorm) {
         double m = layer.outFeatures();
         double n = layer.inFeatures();
         int r = layer.config().rank();
         double eta = layer.config().eta();
         return switch (scale) {
-            case Scale.Stable s -> Math.sqrt(Math.sqrt(m) / s.gamma());
+            case Scale.Stable s -> stable(m, s.gamma());
             case Scale.Forward s -> Math.sqrt(eta * Math.sqrt(s.moment() * m / r)) / eta;
             case Scale.Backward s -> Math.sqrt(eta * Math.sqrt(s.moment() * n / r)) / eta;
             case Scale.GradientDescent s -> 1 / eta;
             case Scale.Unit s -> 1;
+            case Scale.MaxShift s -> {
+                if (weightNorm == 0) {
+                    throw new IllegalArgumentException("the weight is all zeros; the scale max-shift needs a non-zero weight");
+                }
+                yield Math.min(stable(m, 16), Math.sqrt(s.fraction() * weightNorm / (eta * Math.sqrt(r))));
+            }
             case Scale.WeightSvd s -> {
                 double sum = 0;
                 try (Matrix w = Starts.effectiveWeight(layer); SingularTriplets t = svd.top(w, r, seed)) {
@@ -110,5 +116,9 @@ public record LoraGa(GradientSource gradient, Direction direction, Scale scale, 
                 yield sum / r;
             }
         };
+    }
+
+    private static double stable(double m, double gamma) {
+        return Math.sqrt(Math.sqrt(m) / gamma);
     }
 }

@@ -15,7 +15,7 @@ public record Olora() implements Initializer {
         int r = layer.config().rank();
         Starts.checkUnmerged(layer);
         Starts.checkRank(layer, r, "columns of Q");
-        Starts.checkWeight(layer);
+        double weightNorm = Starts.checkWeight(layer);
         Device device = layer.device();
         try (Matrix w = Starts.effectiveWeight(layer);
                 Matrix q = device.temporary(layer.type().accumulation(), layer.outFeatures(), r);
@@ -24,7 +24,7 @@ public record Olora() implements Initializer {
             device.copy(w.columns(0, r), q);
             device.qr(q, triangle); // Q's first r columns need no more than W's first r
             device.gemm(1, q, Op.TRANSPOSE, w, Op.NONE, 0, a0);
-            return Starts.prefill(layer, a0, q, "olora", new double[0], -1, false);
+            return Starts.prefill(layer, a0, q, "olora", null, weightNorm);
         }
     }
 }

@@ -56,14 +56,15 @@ public record PeftLoraGa(Matrix gradient, Direction direction, PeftScale scale, 
         Starts.checkUnmerged(layer);
         Starts.checkRank(layer, 2 * r, "singular vectors of the gradient");
         Starts.checkGradient(new DenseGradient(gradient, svd), layer);
-        Starts.checkWeight(layer);
+        double weightNorm = Starts.checkWeight(layer);
         int[][] indices = direction.indices(r, seed);
         int[] ofA = indices[0];
         int[] ofB = direction == Direction.RANDOM ? ofA : indices[1];
         Device device = layer.device();
-        try (SingularTriplets g = new DenseGradient(gradient, svd).top(2 * r, seed);
+        try (TimedTriplets found = TimedTriplets.of(() -> new DenseGradient(gradient, svd).top(2 * r, seed));
                 Matrix a0 = device.temporary(layer.type().accumulation(), r, layer.inFeatures());
                 Matrix b0 = device.temporary(layer.type().accumulation(), layer.outFeatures(), r)) {
+            SingularTriplets g = found.triplets();
             Starts.gather(g, ofA, ofB, a0, b0);
             double eta = layer.config().eta();
             double scaleB = scaleB(layer, g.values()[ofB[0]]);
@@ -73,7 +74,7 @@ public record PeftLoraGa(Matrix gradient, Direction direction, PeftScale scale, 
             if (scale == PeftScale.GD_SCALE) {
                 device.scale(1 / eta, a0);
             }
-            return Starts.prefill(layer, a0, b0, "peft-lora-ga", g.values(), g.numericalRank(), g.completed());
+            return Starts.prefill(layer, a0, b0, "peft-lora-ga", found, weightNorm);
         }
     }
 

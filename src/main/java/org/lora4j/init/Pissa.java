@@ -31,14 +31,15 @@ public record Pissa(long seed, TopSvd svd) implements Initializer {
         int r = layer.config().rank();
         Starts.checkUnmerged(layer);
         Starts.checkRank(layer, r, "singular vectors of the weight");
-        Starts.checkWeight(layer);
-        try (Matrix w = nonZero(Starts.effectiveWeight(layer)); SingularTriplets t = svd.top(w, r, seed)) {
+        double weightNorm = Starts.checkWeight(layer);
+        try (Matrix w = nonZero(Starts.effectiveWeight(layer)); TimedTriplets found = TimedTriplets.of(() -> svd.top(w, r, seed))) {
+            SingularTriplets t = found.triplets();
             for (int i = 0; i < r; i++) {
                 double root = Math.sqrt(t.values()[i] / layer.config().eta());
                 layer.device().scale(root, t.vt().rows(i, i + 1));
                 layer.device().scale(root, t.u().columns(i, i + 1));
             }
-            return Starts.prefill(layer, t.vt(), t.u(), "pissa", t.values(), t.numericalRank(), t.completed());
+            return Starts.prefill(layer, t.vt(), t.u(), "pissa", found, weightNorm);
         }
     }
 

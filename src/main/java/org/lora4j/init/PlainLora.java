@@ -38,7 +38,7 @@ public final class PlainLora implements Initializer {
     @Override
     public Initialization initialize(LoraLinear layer) {
         Starts.checkUnmerged(layer);
-        Starts.checkWeight(layer);
+        double weightNorm = Starts.checkWeight(layer);
         int r = layer.config().rank();
         Random random = new Random(seed);
         ToDoubleFunction<Random> next = distribution.of(layer);
@@ -49,7 +49,7 @@ public final class PlainLora implements Initializer {
         try (Matrix a0 = layer.device().temporary(layer.type().accumulation(), r, layer.inFeatures());
                 Matrix b0 = layer.device().temporary(layer.type().accumulation(), layer.outFeatures(), r)) {
             a0.write(a);
-            return Starts.prefill(layer, a0, b0, method, new double[0], -1, false);
+            return Starts.prefill(layer, a0, b0, method, null, weightNorm);
         }
     }
 }

@@ -21,9 +21,9 @@ public record PreFilled(Matrix a0, Matrix b0) implements Initializer {
     @Override
     public Initialization initialize(LoraLinear layer) {
         Starts.checkUnmerged(layer);
-        Starts.checkWeight(layer);
+        double weightNorm = Starts.checkWeight(layer);
         Starts.checkFactor("a0", a0, layer.config().rank(), layer.inFeatures(), layer);
         Starts.checkFactor("b0", b0, layer.outFeatures(), layer.config().rank(), layer);
-        return Starts.prefill(layer, a0, b0, "pre-filled", new double[0], -1, false);
+        return Starts.prefill(layer, a0, b0, "pre-filled", null, weightNorm);
     }
 }

@@ -47,6 +47,20 @@ public sealed interface Scale {
     /** c = the mean of √(σᵢ/η) over the r largest singular values σᵢ of the weight ("weight-svd"). */
     record WeightSvd() implements Scale {}
 
+    /**
+     * The paper's stable c (γ = 16), but never so much that the start moves more of the weight between the adapter and the
+     * frozen weight than a fraction of its size: c = min(m^¼/√16, √(fraction·‖W'‖/(η·√r))), so that
+     * ‖η·B0·A0‖ = η·c²·√r ≤ fraction·‖W'‖ (Frobenius). It is an upper limit on the shift, not a target: where the stable c
+     * stays below it, that is taken. A weight of all zeros is refused.
+     *
+     * @param fraction positive
+     */
+    record MaxShift(double fraction) implements Scale {
+        public MaxShift {
+            checkPositive("fraction", fraction);
+        }
+    }
+
     /** {@link Stable} with the paper's γ = 16. */
     static Scale stable() {
         return new Stable(16);

@@ -29,9 +29,25 @@ final class Starts {
         }
     }
 
-    /** Refuses a NaN or an infinity in the layer's weight. */
-    static void checkWeight(LoraLinear layer) {
-        checkFinite("weight", layer.weight());
+    /** Refuses a NaN or an infinity in the layer's weight. Returns ‖W'‖ (Frobenius) of the same pass over W_fz. */
+    static double checkWeight(LoraLinear layer) {
+        Matrix w = layer.weight();
+        double norm2 = layer.device().dot(w, w);
+        if (!Double.isFinite(norm2)) {
+            checkFinite("weight", w); // float64 beyond 1e154 passes
+        }
+        return Math.sqrt(Math.max(0, layer.isAdapted() ? norm2 + adapterNorm2(layer) : norm2));
+    }
+
+    /** ‖W'‖² − ‖W_fz‖² = 2·η·⟨W_fz·Aᵀ, B⟩ + η²·‖B·A‖², by thin products. */
+    private static double adapterNorm2(LoraLinear layer) {
+        Device device = layer.device();
+        DataType type = layer.type().accumulation();
+        double eta = layer.config().eta();
+        try (Matrix wa = device.temporary(type, layer.outFeatures(), layer.config().rank()); Matrix b = layer.loraB().temporaryCopy(type)) {
+            device.gemm(1, layer.weight(), Op.NONE, layer.loraA(), Op.TRANSPOSE, 0, wa);
+            return 2 * eta * device.dot(wa, b) + eta * eta * productNorm2(layer.loraA(), layer.loraB());
+        }
     }
 
     /** Refuses an A0 or B0 that doesn't fit the layer or isn't finite. */
@@ -104,24 +120,31 @@ final class Starts {
         }
     }
 
-    /** Puts A0 and B0 into the layer. */
-    static Initialization prefill(LoraLinear layer, Matrix a0, Matrix b0, String method, double[] singularValues, int numericalRank,
-            boolean completed) {
+    /**
+     * Puts A0 and B0 into the layer.
+     *
+     * @param found what they are made of, null where nothing was decomposed
+     * @param weightNorm ‖W'‖
+     */
+    static Initialization prefill(LoraLinear layer, Matrix a0, Matrix b0, String method, TimedTriplets found, double weightNorm) {
         double norm2 = productNorm2(a0, b0);
         layer.prefill(a0, b0);
-        return result(layer, method, singularValues, numericalRank, completed, Double.NaN, norm2);
+        return result(layer, method, found, Double.NaN, norm2, weightNorm);
     }
 
     /** Puts A0 and B0 with orthogonal rows and columns of norm {@code c} into the layer: ‖B0·A0‖² = c⁴·r. */
-    static Initialization prefillOrthogonal(LoraLinear layer, Matrix a0, Matrix b0, String method, SingularTriplets g, double c) {
+    static Initialization prefillOrthogonal(LoraLinear layer, Matrix a0, Matrix b0, String method, TimedTriplets found, double c, double weightNorm) {
         layer.prefill(a0, b0);
-        return result(layer, method, g.values(), g.numericalRank(), g.completed(), c, Math.pow(c, 4) * layer.config().rank());
+        return result(layer, method, found, c, Math.pow(c, 4) * layer.config().rank(), weightNorm);
     }
 
-    private static Initialization result(LoraLinear layer, String method, double[] singularValues, int numericalRank, boolean completed,
-            double c, double norm2) {
+    private static Initialization result(LoraLinear layer, String method, TimedTriplets found, double c, double norm2, double weightNorm) {
         double eta = layer.config().eta();
-        return new Initialization(method, singularValues, numericalRank, completed, c, eta * eta * c * c,
-                eta * eta * norm2 / layer.outFeatures(), eta * eta * norm2 / layer.inFeatures());
+        double moved = eta * Math.sqrt(Math.max(0, norm2));
+        SingularTriplets t = found == null ? null : found.triplets();
+        return new Initialization(method, t == null ? new double[0] : t.values(), t == null ? -1 : t.numericalRank(), t != null && t.completed(),
+                c, Math.sqrt(layer.outFeatures()) / (c * c), eta * eta * c * c, moved * moved / layer.outFeatures(),
+                moved * moved / layer.inFeatures(), moved == 0 ? 0 : moved / weightNorm, t == null ? null : t.certificate(),
+                found == null ? Double.NaN : found.seconds());
     }
 }
