@@ -44,9 +44,10 @@ final class Starts {
         Device device = layer.device();
         DataType type = layer.type().accumulation();
         double eta = layer.config().eta();
-        try (Matrix wa = device.temporary(type, layer.outFeatures(), layer.config().rank()); Matrix b = layer.loraB().temporaryCopy(type)) {
+        Matrix b = layer.loraB();
+        try (Matrix wa = device.temporary(type, layer.outFeatures(), layer.config().rank()); Matrix wide = b.type() == type ? null : b.temporaryCopy(type)) {
             device.gemm(1, layer.weight(), Op.NONE, layer.loraA(), Op.TRANSPOSE, 0, wa);
-            return 2 * eta * device.dot(wa, b) + eta * eta * productNorm2(layer.loraA(), layer.loraB());
+            return 2 * eta * device.dot(wa, wide == null ? b : wide) + eta * eta * productNorm2(layer.loraA(), b);
         }
     }
 

@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -19,7 +21,6 @@ import java.util.concurrent.TimeUnit;
 
 import org.junit.jupiter.api.Test;
 import org.lora4j.LoraConfig;
-import org.lora4j.LoraLinear;
 import org.lora4j.Reference;
 import org.lora4j.Scaling;
 import org.lora4j.analysis.FirstOrderAlignment;
@@ -75,15 +76,7 @@ class ModelInitializerTest extends ModelTest {
                 Reference a = reference(one.a(), factors, s[2], s[1]);
                 Reference b = reference(one.b(), factors, s[0], s[2]);
                 Reference frozen = reference(one.weight(), types[0], s[0], s[1]);
-                double eta = layers.get(i).config().eta();
-                Reference effective = frozen.plus(eta, b.times(a));
-                Reference size = weights.get(i).magnitudes().plus(eta, b.magnitudes().times(a.magnitudes()));
-                DataType computed = types[0].accumulation();
-                for (int j = 0; j < effective.data().length; j++) {
-                    double allowed = types[0].unitRoundoff() * Math.abs(frozen.data()[j]) * 1.01
-                            + 4 * 2 * computed.unitRoundoff() * Math.sqrt(s[2]) * size.data()[j];
-                    assertEquals(weights.get(i).data()[j], effective.data()[j], allowed, java.util.Arrays.toString(types) + " " + name(i) + " element " + j);
-                }
+                assertKeepsWeight(Arrays.toString(types) + " " + name(i), weights.get(i), types[0], frozen, layers.get(i).config().eta(), b, a);
                 assertTrue(one.start().initialization().shift() > 0.01, "there is a shift to be made up for");
             }
         }
@@ -121,7 +114,7 @@ class ModelInitializerTest extends ModelTest {
                 bytes.add(aligned(s[0] * s[1]) * 2 + aligned(s[2] * s[1]) + aligned(s[0] * s[2]));
             }
             bytes.sort(Collections.reverseOrder());
-            Set<MemorySegment> targets = Collections.newSetFromMap(new java.util.concurrent.ConcurrentHashMap<>());
+            Set<MemorySegment> targets = Collections.newSetFromMap(new ConcurrentHashMap<>());
             List<Long> alive = Collections.synchronizedList(new ArrayList<>());
             List<ModelLayer> observed = model().stream().map(layer -> observed(layer, which -> target -> {
                 targets.add(target);
@@ -134,9 +127,7 @@ class ModelInitializerTest extends ModelTest {
             assertTrue(alive.stream().allMatch(b -> b <= bytes.get(0) + bytes.get(1)), alive + " of " + bytes);
             assertEquals(2 * SHAPES.length, alive.size());
         }
-        long before = device.counters().currentBytes();
-        ModelInitializer.of(device, LORA_GA).initialize(model(), start -> {});
-        assertTrue(device.counters().currentBytes() - before < largest, "what a GPU keeps for later is no layer");
+        assertHoldsTheSame(device, "a model", () -> ModelInitializer.of(device, LORA_GA).initialize(model(), start -> {}));
     }
 
     private static long aligned(int floats) {
@@ -147,6 +138,7 @@ class ModelInitializerTest extends ModelTest {
     @Test
     void theNextLayerIsReadWhileThisOneComputes() {
         int count = SHAPES.length;
+        Thread caller = Thread.currentThread();
         List<CountDownLatch> reading = new ArrayList<>();
         List<ModelLayer> layers = new ArrayList<>();
         for (int i = 0; i < count; i++) {
@@ -175,8 +167,6 @@ class ModelInitializerTest extends ModelTest {
         assertEquals(List.of(0, 1, 2, 3, 4), delivered, "in order");
     }
 
-    private final Thread caller = Thread.currentThread();
-
     private static boolean awaits(CountDownLatch latch) {
         try {
             return latch.await(1, TimeUnit.MINUTES);
@@ -190,9 +180,9 @@ class ModelInitializerTest extends ModelTest {
         List<LayerStart> kept = new ArrayList<>();
         ModelInitializer.of(device, LORA_GA).initialize(model(), start -> {
             for (LayerStart old : kept) {
-                assertThrows(IllegalStateException.class, () -> old.weight().get(java.lang.foreign.ValueLayout.JAVA_BYTE, 0));
-                assertThrows(IllegalStateException.class, () -> old.a().get(java.lang.foreign.ValueLayout.JAVA_BYTE, 0));
-                assertThrows(IllegalStateException.class, () -> old.b().get(java.lang.foreign.ValueLayout.JAVA_BYTE, 0));
+                assertThrows(IllegalStateException.class, () -> old.weight().get(ValueLayout.JAVA_BYTE, 0));
+                assertThrows(IllegalStateException.class, () -> old.a().get(ValueLayout.JAVA_BYTE, 0));
+                assertThrows(IllegalStateException.class, () -> old.b().get(ValueLayout.JAVA_BYTE, 0));
             }
             kept.add(start);
         });

@@ -1,8 +1,10 @@
 package org.lora4j.init;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -16,6 +18,7 @@ import org.lora4j.LoraLinear;
 import org.lora4j.Reference;
 import org.lora4j.Scaling;
 import org.lora4j.device.DataType;
+import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** Small models in host memory, and what their layers are alone. */
@@ -31,7 +34,7 @@ abstract class ModelTest extends DeviceTest {
         }
 
         private static byte[] bytes(MemorySegment memory) {
-            return memory.toArray(java.lang.foreign.ValueLayout.JAVA_BYTE);
+            return memory.toArray(ValueLayout.JAVA_BYTE);
         }
 
         void assertSame(Kept other) {
@@ -84,10 +87,14 @@ abstract class ModelTest extends DeviceTest {
         return layers;
     }
 
+    /** The same layer with other matrices. */
+    static ModelLayer with(ModelLayer layer, TensorSource weight, TensorSource gradient) {
+        return new ModelLayer(layer.name(), layer.outFeatures(), layer.inFeatures(), layer.config(), weight, gradient);
+    }
+
     /** The same layer with readers that do something first. */
     static ModelLayer observed(ModelLayer layer, Function<String, TensorSource.Reader> first) {
-        return new ModelLayer(layer.name(), layer.outFeatures(), layer.inFeatures(), layer.config(), observed(layer.weight(), first.apply("weight")),
-                observed(layer.gradient(), first.apply("gradient")));
+        return with(layer, observed(layer.weight(), first.apply("weight")), observed(layer.gradient(), first.apply("gradient")));
     }
 
     private static TensorSource observed(TensorSource source, TensorSource.Reader first) {
@@ -95,6 +102,29 @@ abstract class ModelTest extends DeviceTest {
             first.read(target);
             source.reader().read(target);
         });
+    }
+
+    /**
+     * O1: W_fz + η·B·A = W0 with what is stored: a sum of r products and W0 in what the type is summed in, rounded once to
+     * the type.
+     */
+    static void assertKeepsWeight(String what, Reference w0, DataType type, Reference frozen, double eta, Reference b, Reference a) {
+        Reference effective = frozen.plus(eta, b.times(a));
+        Reference size = w0.magnitudes().plus(2 * eta, b.magnitudes().times(a.magnitudes()));
+        double summed = 4 * 2 * type.accumulation().unitRoundoff() * Math.sqrt(a.rows());
+        double least = type == DataType.FLOAT16 ? 0x1p-25 : 0; // half the distance of its subnormal numbers
+        for (int i = 0; i < effective.data().length; i++) {
+            assertEquals(w0.data()[i], effective.data()[i], type.unitRoundoff() * Math.abs(frozen.data()[i]) + summed * size.data()[i] + least,
+                    what + ": element " + i);
+        }
+    }
+
+    /** That the device holds as much after {@code work} as before; what a GPU keeps for reuse it has from the first time. */
+    static void assertHoldsTheSame(Device device, String what, Runnable work) {
+        work.run();
+        long held = device.counters().currentBytes();
+        work.run();
+        assertEquals(held, device.counters().currentBytes(), what + ": bytes held");
     }
 
     Map<String, Kept> start(LayerMethod method, List<ModelLayer> layers) {
