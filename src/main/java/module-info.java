@@ -16,11 +16,13 @@ module org.lora4j {
 
     requires com.fasterxml.jackson.core;
 
-    // Of the demonstration only.
+    // Of the command line and the demonstration only.
+    requires static info.picocli;
     requires static com.fasterxml.jackson.databind;
     requires static org.knowm.xchart;
     requires static me.tongfei.progressbar;
     requires static java.desktop;
 
+    opens org.lora4j.cli to info.picocli, com.fasterxml.jackson.databind;
     opens org.lora4j.demo to com.fasterxml.jackson.databind;
 }

@@ -25,69 +25,81 @@ import org.lora4j.init.Scale;
 
 /** The main job: LoRA-GA against LoRA and full fine-tuning on digits, scale stability, and the cost of an adapter. */
 public final class Main {
-    private static final Path FOLDER = Path.of("target", "demo");
+    /** The file of all results. */
+    public static final String REPORT = "report.json";
+    /** The file of the losses over the steps. */
+    public static final String PICTURE = "convergence.png";
+
     private static final long SEED = 0;
-    private static final long[][] STABILITY = {
-        {64, 64, 4}, {256, 256, 4}, {256, 256, 32}, {512, 512, 8}, {512, 512, 32}, {512, 128, 16}, {128, 512, 16}, {1024, 256, 16}};
     private static final int SAMPLES = 1024;
     private static final int[][] KERNELS = {{512, 4096, 4096, 16}, {2048, 768, 768, 8}, {32, 4096, 4096, 16}};
     private static final int ROUNDS = 15;
     private static final int SMOOTH = 5;
     private static final int[] SHOWN_STEPS = {10, 30, 60, 120};
 
-    private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+    private final PrintStream out;
+    private final Path folder;
 
-    private Main() {}
+    /**
+     * A demonstration.
+     *
+     * @param out where it tells what it finds
+     * @param folder where it writes {@link #REPORT} and {@link #PICTURE}
+     */
+    public Main(PrintStream out, Path folder) {
+        this.out = out;
+        this.folder = folder;
+    }
 
     /** Runs the demonstration; takes no arguments. */
     public static void main(String[] args) throws IOException {
-        new Main().run();
+        try (Device device = Device.open()) {
+            PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+            Path folder = Path.of("target", "demo");
+            new Main(out, folder).run(device);
+            out.printf("%nWrote %s and %s%n", folder.resolve(REPORT), folder.resolve(PICTURE));
+        }
     }
 
-    private void run() throws IOException {
-        Files.createDirectories(FOLDER);
-        try (Device device = Device.open()) {
-            out.println("Device: " + device.description());
-            if (System.getenv("OPENBLAS_CORETYPE") != null) {
-                out.println("Note: OPENBLAS_CORETYPE=" + System.getenv("OPENBLAS_CORETYPE")
-                        + " is set in the environment; it may keep OpenBLAS from this processor's best kernels.");
-            }
-            Map<Method, List<Outcome>> outcomes;
-            List<ScaleStability> stability = new ArrayList<>();
-            List<KernelTiming> kernels = new ArrayList<>();
-            int work = Plan.DEMONSTRATION.runs() + STABILITY.length + KERNELS.length * ROUNDS;
-            try (ProgressBar bar = new ProgressBarBuilder().setTaskName("lora4j").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)
-                    .setUpdateIntervalMillis(500).build()) {
-                bar.setExtraMessage(" training");
-                outcomes = new Adaptation(device, Plan.DEMONSTRATION, SEED, bar::step).run();
-                bar.setExtraMessage(" scale stability");
-                for (long[] s : STABILITY) {
-                    LoraConfig config = new LoraConfig((int) s[2], Network.ALPHA, Scaling.RANK_STABILISED);
-                    stability.add(ScaleStability.measure(device, s[0], s[1], config, Scale.stable(), SAMPLES, SEED));
-                    bar.step();
-                }
-                bar.setExtraMessage(" kernels");
-                for (int[] k : KERNELS) {
-                    kernels.add(KernelTiming.measure(device, k[0], k[1], k[2], k[3], ROUNDS, bar::step));
-                }
-            }
-            Map<Method, Outcome> best = new LinkedHashMap<>();
-            outcomes.forEach((method, tried) -> best.put(method, Adaptation.best(tried)));
-            printLearningRates(outcomes);
-            printConvergence(best);
-            printStability(stability);
-            printKernels(kernels);
-
-            Path report = FOLDER.resolve("report.json");
-            new Report(device.description(), device.library(), SEED, Map.of("full", best.get(Method.FULL), "lora", best.get(Method.LORA),
-                    "loraGa", best.get(Method.LORA_GA)), stability, kernels).write(report);
-            Map<String, Outcome> curves = new LinkedHashMap<>();
-            best.forEach((method, outcome) -> curves.put(name(method), outcome));
-            Path picture = FOLDER.resolve("convergence.png");
-            ConvergencePlot.draw(curves, picture);
-            out.println();
-            out.println("Wrote " + report + " and " + picture);
+    /** Runs the demonstration on a device. */
+    public void run(Device device) throws IOException {
+        Files.createDirectories(folder);
+        out.println("Device: " + device.description());
+        if (System.getenv("OPENBLAS_CORETYPE") != null) {
+            out.println("Note: OPENBLAS_CORETYPE=" + System.getenv("OPENBLAS_CORETYPE")
+                    + " is set in the environment; it may keep OpenBLAS from this processor's best kernels.");
         }
+        Map<Method, List<Outcome>> outcomes;
+        List<ScaleStability> stability = new ArrayList<>();
+        List<KernelTiming> kernels = new ArrayList<>();
+        int work = Plan.DEMONSTRATION.runs() + StabilityTable.SIZES.size() + KERNELS.length * ROUNDS;
+        try (ProgressBar bar = new ProgressBarBuilder().setTaskName("lora4j").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)
+                .setUpdateIntervalMillis(500).build()) {
+            bar.setExtraMessage(" training");
+            outcomes = new Adaptation(device, Plan.DEMONSTRATION, SEED, bar::step).run();
+            bar.setExtraMessage(" scale stability");
+            for (StabilityTable.Size s : StabilityTable.SIZES) {
+                LoraConfig config = new LoraConfig(s.r(), Network.ALPHA, Scaling.RANK_STABILISED);
+                stability.add(ScaleStability.measure(device, s.m(), s.n(), config, Scale.stable(), SAMPLES, SEED));
+                bar.step();
+            }
+            bar.setExtraMessage(" kernels");
+            for (int[] k : KERNELS) {
+                kernels.add(KernelTiming.measure(device, k[0], k[1], k[2], k[3], ROUNDS, bar::step));
+            }
+        }
+        Map<Method, Outcome> best = new LinkedHashMap<>();
+        outcomes.forEach((method, tried) -> best.put(method, Adaptation.best(tried)));
+        printLearningRates(outcomes);
+        printConvergence(best);
+        printStability(stability);
+        printKernels(kernels);
+
+        new Report(device.description(), device.library(), SEED, Map.of("full", best.get(Method.FULL), "lora", best.get(Method.LORA),
+                "loraGa", best.get(Method.LORA_GA)), stability, kernels).write(folder.resolve(REPORT));
+        Map<String, Outcome> curves = new LinkedHashMap<>();
+        best.forEach((method, outcome) -> curves.put(name(method), outcome));
+        ConvergencePlot.draw(curves, folder.resolve(PICTURE));
     }
 
     private void printLearningRates(Map<Method, List<Outcome>> outcomes) {
@@ -152,10 +164,7 @@ public final class Main {
 
     private void printStability(List<ScaleStability> stability) {
         out.printf("%nScale stability of the LoRA-GA start (α = γ = 16, η = α/√r): second moments, measured and predicted%n%n");
-        out.printf("%6s%6s%6s%12s%12s%14s%12s%n", "m", "n", "r", "E[y²]", "predicted", "E[dx²]", "predicted");
-        for (ScaleStability s : stability) {
-            out.printf("%6d%6d%6d%12.4f%12.4f%14.4f%12.4f%n", s.m(), s.n(), s.r(), s.forward(), s.forwardPredicted(), s.backward(), s.backwardPredicted());
-        }
+        StabilityTable.rows(stability).forEach(out::println);
     }
 
     private void printKernels(List<KernelTiming> kernels) {

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
+import java.util.Map;
 
 import org.lora4j.bindings.cuda.*;
 
@@ -274,28 +275,16 @@ final class Cusolver {
     }
 
     private static NativeException failure(int code, String call, InFlight inFlight) {
-        return new NativeException(call, code, status(code) + (inFlight == null ? "" : inFlight.text()));
+        return new NativeException(call, code, STATUS.getOrDefault(code, "a status without a name in cuSOLVER's header") + (inFlight == null ? "" : inFlight.text()));
     }
 
-    /** cuSOLVER has no function that names its codes; these are the header's names. */
-    private static String status(int code) {
-        if (code == cuda_h.CUSOLVER_STATUS_NOT_INITIALIZED()) {
-            return "CUSOLVER_STATUS_NOT_INITIALIZED";
-        } else if (code == cuda_h.CUSOLVER_STATUS_ALLOC_FAILED()) {
-            return "CUSOLVER_STATUS_ALLOC_FAILED";
-        } else if (code == cuda_h.CUSOLVER_STATUS_INVALID_VALUE()) {
-            return "CUSOLVER_STATUS_INVALID_VALUE";
-        } else if (code == cuda_h.CUSOLVER_STATUS_ARCH_MISMATCH()) {
-            return "CUSOLVER_STATUS_ARCH_MISMATCH";
-        } else if (code == cuda_h.CUSOLVER_STATUS_EXECUTION_FAILED()) {
-            return "CUSOLVER_STATUS_EXECUTION_FAILED";
-        } else if (code == cuda_h.CUSOLVER_STATUS_INTERNAL_ERROR()) {
-            return "CUSOLVER_STATUS_INTERNAL_ERROR";
-        } else if (code == cuda_h.CUSOLVER_STATUS_MATRIX_TYPE_NOT_SUPPORTED()) {
-            return "CUSOLVER_STATUS_MATRIX_TYPE_NOT_SUPPORTED";
-        } else if (code == cuda_h.CUSOLVER_STATUS_NOT_SUPPORTED()) {
-            return "CUSOLVER_STATUS_NOT_SUPPORTED";
-        }
-        return "a cuSOLVER status without a name in its header of version 12";
-    }
+    private static final Map<Integer, String> STATUS = Map.of( // cuSOLVER has no function that names its codes
+            cuda_h.CUSOLVER_STATUS_NOT_INITIALIZED(), "CUSOLVER_STATUS_NOT_INITIALIZED",
+            cuda_h.CUSOLVER_STATUS_ALLOC_FAILED(), "CUSOLVER_STATUS_ALLOC_FAILED",
+            cuda_h.CUSOLVER_STATUS_INVALID_VALUE(), "CUSOLVER_STATUS_INVALID_VALUE",
+            cuda_h.CUSOLVER_STATUS_ARCH_MISMATCH(), "CUSOLVER_STATUS_ARCH_MISMATCH",
+            cuda_h.CUSOLVER_STATUS_EXECUTION_FAILED(), "CUSOLVER_STATUS_EXECUTION_FAILED",
+            cuda_h.CUSOLVER_STATUS_INTERNAL_ERROR(), "CUSOLVER_STATUS_INTERNAL_ERROR",
+            cuda_h.CUSOLVER_STATUS_MATRIX_TYPE_NOT_SUPPORTED(), "CUSOLVER_STATUS_MATRIX_TYPE_NOT_SUPPORTED",
+            cuda_h.CUSOLVER_STATUS_NOT_SUPPORTED(), "CUSOLVER_STATUS_NOT_SUPPORTED");
 }
