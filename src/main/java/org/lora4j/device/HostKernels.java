@@ -125,7 +125,7 @@ final class HostKernels {
             dismiss();
             team = functions.open(variant, wanted);
             if (team.equals(MemorySegment.NULL)) {
-                throw new OutOfMemoryError("lora4j_team_open(" + variant + ", " + wanted + ") returned NULL");
+                throw new NativeException("lora4j_team_open(" + variant + ", " + wanted + ")", 0, "NULL: no memory or no threads for the team");
             }
             threads = wanted;
         }

@@ -44,8 +44,9 @@ record TwoSided(SmallMatrix left, SmallMatrix leftImage, SmallMatrix right, Smal
             best = best == null || candidate.left2 < best.left2 ? candidate : best;
         }
         int c = best.u.rows();
-        Matrix u = device.allocate(q.type(), q.rows(), k);
-        Matrix vt = device.allocate(q.type(), k, p.rows());
+        Matrix[] made = Allocations.all(device, q.type(), new long[][] {{q.rows(), k}, {k, p.rows()}});
+        Matrix u = made[0];
+        Matrix vt = made[1];
         try (Matrix small = device.allocate(q.type(), c, k); Matrix smallT = device.allocate(q.type(), k, c)) {
             small.write(best.u.data());
             smallT.write(best.vt.data());
@@ -89,7 +90,7 @@ record TwoSided(SmallMatrix left, SmallMatrix leftImage, SmallMatrix right, Smal
             double left2 = error2;
             for (int i = 0; i < k; i++) {
                 double sigma = t.values()[i];
-                residuals[i] = t.values()[0] == 0 ? 0 : Math.sqrt(Math.max(ofGt.meanSquare(i), ofG.meanSquare(i))) / t.values()[0];
+                residuals[i] = t.values()[0] == 0 ? error2 == 0 ? 0 : Double.POSITIVE_INFINITY : Math.sqrt(Math.max(ofGt.meanSquare(i), ofG.meanSquare(i))) / t.values()[0];
                 for (int j = 0; j < probes; j++) { // ‖(G − U·S·Vᵀ)Θ‖² = ‖GΘ‖² − 2⟨UᵀGΘ, S·VᵀΘ⟩ + ‖S·VᵀΘ‖², and the same for Ξ
                     left2 += sigma * vTheta.at(i, j) * (sigma * vTheta.at(i, j) - 2 * uImage.at(i, j));
                     left2 += sigma * uXi.at(i, j) * (sigma * uXi.at(i, j) - 2 * vImage.at(i, j));

@@ -50,23 +50,27 @@ public final class BlockKrylovSvd implements TopSvd {
         long min = Math.min(g.rows(), g.cols());
         boolean large = g.rows() * g.cols() >= LARGE;
         int block = large || k <= NARROW ? k : Math.max(NARROW, Math.ceilDiv(k, 2)); // a value repeated more often would be missed
-        int steps = large ? 4 : block == k ? 5 : 7;
+        int steps = Math.min(large ? 4 : block == k ? 5 : 7, maxSteps);
         if ((long) block * steps * 5 > min * 3) {
             return new ExactSvd().top(g, k, seed); // the basis would be most of the whole space
         }
-        int most = (int) Math.min(Math.max(steps, maxSteps), min / block);
+        int most = (int) Math.min(maxSteps, min / block);
         double norm2 = -1;
         try (KrylovBasis basis = new KrylovBasis(g, k, block, seed)) {
             for (int goal = Math.min(steps, most);; goal++) {
                 if (!basis.extend(goal)) {
-                    return new ExactSvd().top(g, k, seed); // all zeros
+                    return new ExactSvd().top(g, k, seed); // all zeros, or as good as of low rank
                 }
                 norm2 = norm2 < 0 ? g.device().dot(g, g) : norm2; // after the first pass, which finds a NaN
                 SingularTriplets found = basis.solve(norm2, tolerance, seed);
-                if (found.certificate().converged() || goal >= most) {
+                boolean missed = found.values()[0] == 0 && norm2 > 0; // the random start was orthogonal to all of G
+                if (!missed && (found.certificate().converged() || goal >= most)) {
                     return found;
                 }
                 found.close();
+                if (missed) {
+                    return new ExactSvd().top(g, k, seed);
+                }
             }
         }
     }

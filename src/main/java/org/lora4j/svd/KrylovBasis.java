@@ -1,5 +1,7 @@
 package org.lora4j.svd;
 
+import java.util.Random;
+
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
@@ -22,8 +24,8 @@ final class KrylovBasis implements AutoCloseable {
     private final int k;
     private final int block;
     private double unit = 1; // what is decomposed is G/unit, a power of two
-    private final Matrix y; // G·V_j (m, block)
-    private final Matrix z; // Gᵀ·G·V_j (n, block)
+    private Matrix y; // G·V_j (m, block)
+    private Matrix z; // Gᵀ·G·V_j (n, block)
     private Matrix v; // (n, capacity)
     private Matrix c; // VᵀGᵀGV, lower triangle (capacity, capacity)
     private int width; // columns of V that G has been applied to
@@ -35,9 +37,9 @@ final class KrylovBasis implements AutoCloseable {
         this.type = g.type();
         this.k = k;
         this.block = block;
-        y = device.temporary(type, g.rows(), block);
-        z = device.temporary(type, g.cols(), block);
         try {
+            y = device.temporary(type, g.rows(), block);
+            z = device.temporary(type, g.cols(), block);
             reserve(block);
             Triplets.randomSigns(v, seed);
             orthonormalise(v, null);
@@ -47,12 +49,12 @@ final class KrylovBasis implements AutoCloseable {
         }
     }
 
-    /** Grows the basis to {@code steps} blocks; false when G is all zeros. */
+    /** Grows the basis to {@code steps} blocks; false when G is all zeros, or has nothing orthonormal to grow by. */
     boolean extend(int steps) {
         reserve(steps * block);
         while (width < steps * block) {
-            if (width > 0) {
-                append();
+            if (width > 0 && !append()) {
+                return false;
             }
             int to = width + block;
             product(v.columns(width, to), y, z);
@@ -76,20 +78,38 @@ final class KrylovBasis implements AutoCloseable {
         return Math.abs(largest) < far && Math.abs(largest) > 1 / far;
     }
 
-    /** The next block of V: what GᵀG·V_j has outside V's span, orthonormalised. */
-    private void append() {
+    /** The next block of V: what GᵀG·V_j has outside V's span, orthonormalised; random vectors where that is only rounding. False if there is no such block. */
+    private boolean append() {
         Matrix before = v.columns(0, width);
         Matrix next = v.columns(width, width + block);
+        Random random = new Random(width);
+        double small = 64 * type.unitRoundoff();
         device.copy(z, next);
-        try (Matrix overlap = device.temporary(type, width, block)) {
-            for (int pass = 0; pass < 6; pass++) { // two do, unless rounding is all that is left outside V
-                device.gemm(1, before, Op.TRANSPOSE, next, Op.NONE, 0, overlap);
-                if (pass > 1 && Math.abs(device.largest(overlap)) < 64 * type.unitRoundoff()) {
-                    return;
+        try (Matrix overlap = device.temporary(type, width + block, block)) {
+            Matrix outside = overlap.rows(0, width);
+            Matrix within = overlap.rows(width, width + block);
+            for (int pass = 0; pass < 12; pass++) { // two do, unless rounding is all that is left outside V
+                if (pass > 1) {
+                    device.gemm(1, v.columns(0, width + block), Op.TRANSPOSE, next, Op.NONE, 0, overlap);
+                    double[] gram = within.read();
+                    boolean orthonormal = Math.abs(device.largest(outside)) < small;
+                    for (int i = 0; i < gram.length; i++) {
+                        orthonormal &= Math.abs(gram[i] - (i % (block + 1) == 0 ? 1 : 0)) < small;
+                    }
+                    if (orthonormal) {
+                        return true;
+                    }
+                    for (int j = 0; pass % 4 == 2 && j < block; j++) { // what rounding left of it lies in V's span again
+                        if (!(Math.abs(device.largest(outside.columns(j, j + 1))) < small)) {
+                            Triplets.randomise(next.columns(j, j + 1), random);
+                        }
+                    }
                 }
-                device.gemm(-1, before, Op.NONE, overlap, Op.NONE, 1, next);
+                device.gemm(1, before, Op.TRANSPOSE, next, Op.NONE, 0, outside);
+                device.gemm(-1, before, Op.NONE, outside, Op.NONE, 1, next);
                 orthonormalise(next, null);
             }
+            return false;
         }
     }
 
@@ -99,12 +119,16 @@ final class KrylovBasis implements AutoCloseable {
         if (unit != 1) {
             device.scale(1 / unit, x);
         }
-        device.powerStep(g, x, gx, ggx);
+        device.powerStep(g, x, gx, unit > 1 ? null : ggx);
         if (unit != 1) {
             device.scale(unit, x);
-            if (ggx != null) {
-                device.scale(1 / unit, ggx);
-            }
+        }
+        if (ggx != null && unit > 1) { // Gᵀ·(G·X) would overflow
+            device.scale(1 / unit, gx);
+            device.gemm(1, g, Op.TRANSPOSE, gx, Op.NONE, 0, ggx);
+            device.scale(unit, gx);
+        } else if (ggx != null && unit < 1) {
+            device.scale(1 / unit, ggx);
         }
     }
 
@@ -138,8 +162,9 @@ final class KrylovBasis implements AutoCloseable {
      */
     SingularTriplets solve(double norm2, double tolerance, long seed) {
         Matrix u = device.allocate(type, g.rows(), k);
-        Matrix vt = device.allocate(type, k, g.cols());
+        Matrix vt = null;
         try (Matrix right = device.temporary(type, g.cols(), k); Matrix back = device.temporary(type, g.cols(), k)) {
+            vt = device.allocate(type, k, g.cols());
             if (!ritz(right)) {
                 exact(right);
             }
@@ -176,7 +201,9 @@ final class KrylovBasis implements AutoCloseable {
                     width / block, converged), seed);
         } catch (RuntimeException e) {
             u.close();
-            vt.close();
+            if (vt != null) {
+                vt.close();
+            }
             throw e;
         }
     }

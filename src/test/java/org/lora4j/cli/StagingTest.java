@@ -95,6 +95,7 @@ class StagingTest {
                 Thread.sleep(20);
             }
             assertTrue(process.isAlive(), Files.readString(output));
+            Thread.sleep(1000); // the lock is there a moment before the JVM is ready to be stopped; the SVD takes seconds
             process.destroy();
             assertTrue(process.waitFor(60, TimeUnit.SECONDS));
             assertEquals("lora4j: stopped; nothing was written", Files.readString(output).strip());
