@@ -64,11 +64,10 @@ final class ReadAhead implements AutoCloseable {
 
     /** Waits for the next layer and has the one after it read. The layer before must have been closed: its memory is read into. */
     LoadedLayer take() throws InterruptedException, ReadException {
-        Future<LoadedLayer> current = ahead == null ? begin() : ahead;
+        Future<LoadedLayer> current = ahead;
+        ahead = begin();
         try {
-            LoadedLayer l = current.get();
-            ahead = null;
-            return l;
+            return current.get();
         } catch (ExecutionException e) {
             if (e.getCause() instanceof ReadException unread) {
                 throw unread;
