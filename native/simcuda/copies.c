@@ -19,15 +19,33 @@ static void run_copy(void *arguments)
     for (size_t i = 0; i < c->height; i++) memcpy(c->to + i * c->to_pitch, c->from + i * c->from_pitch, c->width);
 }
 
+/* Bytes from the first to the last of the rows; no cast to a signed type, which would let the absurd ones pass. */
 static size_t span(size_t pitch, size_t width, size_t height)
 {
-    return extent((long long)width, (long long)pitch, (long long)height, 1);
+    unsigned __int128 bytes = (unsigned __int128)(height - 1) * pitch + width;
+    return bytes > SIZE_MAX ? SIZE_MAX : (size_t)bytes;
+}
+
+static Stream *stream_on_current_device(Call *call, cudaStream_t handle)
+{
+    Stream *stream = call->status ? NULL : stream_of(call, handle);
+    if (!stream || stream->object.device == current_device()) return stream;
+    violated(call, cudaErrorInvalidResourceHandle, "the stream belongs to device %d, but device %d is current", stream->object.device,
+        current_device());
+    return NULL;
+}
+
+/* What a queued copy will write into pinned memory is NaN until then: neither the old value nor the new one. */
+static void spoil(const Copy *c, const Allocation *pinned)
+{
+    if (pinned->queued) return; /* by earlier work, which may have to read it */
+    for (size_t i = 0; i < c->height; i++) fill_nan(c->to + i * c->to_pitch, c->width);
 }
 
 static void copy(Call *call, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
     enum cudaMemcpyKind kind, cudaStream_t stream)
 {
-    Stream *s = call->status ? NULL : stream_of(call, stream);
+    Stream *s = stream_on_current_device(call, stream);
     if (!s || !width || !height) return;
     Copy c = {to, to_pitch, from, from_pitch, width, height};
     int device = s->object.device;
@@ -37,14 +55,16 @@ static void copy(Call *call, void *to, size_t to_pitch, const void *from, size_t
     if (kind == cudaMemcpyHostToDevice) {
         if (!(c.to = device_range(call, "the target", to, to_size, device))) return;
         if (!host_range(call, "the source", from, from_size, &pinned)) return;
-        if (!pinned) { /* taken at once */
+        if (!pinned) sim.synchronisations++; /* the host waits until its memory is read */
+        if (!pinned && sim.compute) {
             c.from = staged = need(width * height);
             c.from_pitch = width;
-            if (sim.compute) run_copy(&(Copy){staged, width, from, from_pitch, width, height});
+            run_copy(&(Copy){staged, width, from, from_pitch, width, height});
         }
     } else if (kind == cudaMemcpyDeviceToHost) {
         if (!(c.from = device_range(call, "the source", from, from_size, device))) return;
         if (!host_range(call, "the target", to, to_size, &pinned)) return;
+        if (pinned && sim.compute) spoil(&c, pinned);
     } else if (kind == cudaMemcpyDeviceToDevice) {
         if (!(c.from = device_range(call, "the source", from, from_size, device))) return;
         if (!(c.to = device_range(call, "the target", to, to_size, device))) return;
@@ -94,7 +114,7 @@ static void run_fill(void *arguments)
 
 static void fill(Call *call, void *to, size_t pitch, int value, size_t width, size_t height, cudaStream_t stream)
 {
-    Stream *s = call->status ? NULL : stream_of(call, stream);
+    Stream *s = stream_on_current_device(call, stream);
     if (!s || !width || !height) return;
     Fill f = {device_range(call, "the target", to, span(pitch, width, height), s->object.device), pitch, width, height, value};
     if (f.to) stream_queue(call, s, run_fill, &f, sizeof f, NULL, NULL);

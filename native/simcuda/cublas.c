@@ -105,7 +105,7 @@ static void geam(Call *call, cublasHandle_t handle, bool single, int ta, int tb,
 {
     Stream *stream;
     LibraryHandle *h = handle_of(call, handle, &stream);
-    if (!h || !not_null(call, "alpha", alpha) || !not_null(call, "beta", beta)) return;
+    if (!h || !host_pointer(call, "alpha", alpha) || !host_pointer(call, "beta", beta)) return;
     if (ta < 0 || ta > 2 || tb < 0 || tb > 2) {
         violated(call, CUBLAS_STATUS_INVALID_VALUE, "operations are %d and %d", ta, tb);
         return;
@@ -170,7 +170,7 @@ static void trsm(Call *call, cublasHandle_t handle, bool single, int side, int u
 {
     Stream *stream;
     LibraryHandle *h = handle_of(call, handle, &stream);
-    if (!h || !not_null(call, "alpha", alpha)) return;
+    if (!h || !host_pointer(call, "alpha", alpha)) return;
     if (side < 0 || side > 1 || uplo < 0 || uplo > 1 || op < 0 || op > 2 || diag < 0 || diag > 1) {
         violated(call, CUBLAS_STATUS_INVALID_VALUE, "side %d, uplo %d, operation %d, diagonal %d", side, uplo, op, diag);
         return;
@@ -235,7 +235,7 @@ EXPORT cublasStatus_t cublasScalEx(cublasHandle_t handle, int n, const void *alp
     cudaDataType scalar = type == CUDA_R_64F ? CUDA_R_64F : CUDA_R_32F;
     if (h && (!bytes_of(type) || alphaType != scalar || execution != scalar)) {
         violated(&call, CUBLAS_STATUS_NOT_SUPPORTED, "types %d of alpha, %d of x, execution in %d", (int)alphaType, (int)type, (int)execution);
-    } else if (h && not_null(&call, "alpha", alpha)) {
+    } else if (h && host_pointer(&call, "alpha", alpha)) {
         Scale s = {type, n, step, number_at(alpha, alphaType, 0), vector(&call, h, n, x, bytes_of(type), step)};
         if (s.x) stream_queue(&call, stream, run_scale, &s, sizeof s, NULL, NULL);
     }
@@ -247,7 +247,7 @@ static char *result_of(Call *call, cublasHandle_t handle, int n, const void *x, 
 {
     Stream *stream;
     LibraryHandle *h = handle_of(call, handle, &stream);
-    if (!h || !not_null(call, "result", result)) return NULL;
+    if (!h || !host_pointer(call, "result", result)) return NULL;
     char *data = vector(call, h, n, x, element, step);
     if (!data) return NULL;
     stream_queue(call, stream, NULL, NULL, 0, NULL, NULL);

@@ -9,14 +9,15 @@
 
 EXPORT cudaError_t cudaRuntimeGetVersion(int *version)
 {
-    *version = 13000;
-    return cudaSuccess;
+    Call call = call_begin_uncounted(CUDART, __func__);
+    if (host_pointer(&call, "version", version)) *version = 13000;
+    END;
 }
 
 EXPORT cudaError_t cudaDriverGetVersion(int *version)
 {
     Call call = call_begin_uncounted(CUDART, __func__);
-    *version = sim.devices < 0 ? 0 : 13000;
+    if (host_pointer(&call, "version", version)) *version = sim.devices < 0 ? 0 : 13000;
     END;
 }
 
@@ -54,7 +55,7 @@ EXPORT cudaError_t cudaGetLastError(void)
 EXPORT cudaError_t cudaGetDeviceCount(int *count)
 {
     BEGIN;
-    if (!call.status && not_null(&call, "count", count)) *count = sim.devices;
+    if (host_pointer(&call, "count", count)) *count = call.status ? 0 : sim.devices;
     END;
 }
 
@@ -66,11 +67,13 @@ static bool device_exists(Call *call, int device)
 EXPORT cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device)
 {
     BEGIN;
-    if (!call.status && not_null(&call, "properties", properties) && device_exists(&call, device)) {
+    if (!call.status && host_pointer(&call, "properties", properties) && device_exists(&call, device)) {
         memset(properties, 0, sizeof *properties);
         snprintf(properties->name, sizeof properties->name, "simulated GPU");
         properties->totalGlobalMem = (size_t)sim.memory_limit;
-        properties->major = 9;
+        properties->warpSize = 32;
+        properties->memPitch = INT32_MAX;
+        properties->major = 8; /* as cudaDeviceGetAttribute has it */
     }
     END;
 }
@@ -78,7 +81,7 @@ EXPORT cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, in
 EXPORT cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device)
 {
     BEGIN;
-    if (!call.status && not_null(&call, "value", value) && device_exists(&call, device)) {
+    if (!call.status && host_pointer(&call, "value", value) && device_exists(&call, device)) {
         switch ((int)attribute) {
         case cudaDevAttrComputeCapabilityMajor: *value = 8; break;
         case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
@@ -102,7 +105,7 @@ EXPORT cudaError_t cudaSetDevice(int device)
 EXPORT cudaError_t cudaMemGetInfo(size_t *freeBytes, size_t *totalBytes)
 {
     BEGIN;
-    if (!call.status && not_null(&call, "free", freeBytes) && not_null(&call, "total", totalBytes)) {
+    if (!call.status && host_pointer(&call, "free", freeBytes) && host_pointer(&call, "total", totalBytes)) {
         size_t used = memory_bytes(DEVICE_MEMORY, current_device());
         *totalBytes = (size_t)sim.memory_limit;
         *freeBytes = used < *totalBytes ? *totalBytes - used : 0;
@@ -112,7 +115,7 @@ EXPORT cudaError_t cudaMemGetInfo(size_t *freeBytes, size_t *totalBytes)
 
 static void allocate(Call *call, MemoryKind kind, void **address, size_t size)
 {
-    if (call->status || !not_null(call, "address", address)) return;
+    if (call->status || !host_pointer(call, "address", address)) return;
     *address = NULL;
     if (!size) return;
     Allocation *made = memory_allocate(kind, current_device(), size);
@@ -130,7 +133,7 @@ EXPORT cudaError_t cudaMalloc(void **address, size_t size)
 EXPORT cudaError_t cudaHostAlloc(void **address, size_t size, unsigned int flags)
 {
     BEGIN;
-    if (flags > 7) violated(&call, cudaErrorInvalidValue, "flags are %u", flags);
+    if (!call.status && flags > 7) violated(&call, cudaErrorInvalidValue, "flags are %u", flags);
     allocate(&call, PINNED_MEMORY, address, size);
     END;
 }
@@ -149,6 +152,7 @@ static void release(Call *call, MemoryKind kind, void *address)
         violated(call, cudaErrorInvalidValue, "%p is freed while %zu copies from or to it are queued", address, found->queued);
     }
     call_waits_for_device(call, found->device);
+    for (int device = 0; found->queued && device < MAX_DEVICES; device++) device_run(device); /* never used once it is gone */
     memory_release(found);
 }
 
@@ -169,11 +173,13 @@ EXPORT cudaError_t cudaFreeHost(void *address)
 EXPORT cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, const void *address)
 {
     BEGIN;
-    if (!call.status && not_null(&call, "attributes", attributes)) {
+    if (!call.status && host_pointer(&call, "attributes", attributes)) {
         Allocation *in = memory_at((uintptr_t)address);
         memset(attributes, 0, sizeof *attributes);
         attributes->type = !in ? cudaMemoryTypeUnregistered : in->kind == DEVICE_MEMORY ? cudaMemoryTypeDevice : cudaMemoryTypeHost;
         attributes->device = in ? in->device : -2;
+        attributes->devicePointer = in ? (void *)address : NULL;
+        attributes->hostPointer = in && in->kind == PINNED_MEMORY ? (void *)address : NULL;
     }
     END;
 }
@@ -183,8 +189,8 @@ EXPORT cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attrib
 EXPORT cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags)
 {
     BEGIN;
-    if (flags > cudaStreamNonBlocking) violated(&call, cudaErrorInvalidValue, "flags are %u", flags);
-    if (!call.status && not_null(&call, "stream", stream)) {
+    if (!call.status && flags > cudaStreamNonBlocking) violated(&call, cudaErrorInvalidValue, "flags are %u", flags);
+    if (!call.status && host_pointer(&call, "stream", stream)) {
         Stream *made = object_create(STREAM, sizeof *made, current_device());
         if (made) {
             made->blocking = flags == cudaStreamDefault;
@@ -211,6 +217,7 @@ EXPORT cudaError_t cudaStreamDestroy(cudaStream_t stream)
     if (!stream) violated(&call, cudaErrorInvalidResourceHandle, "the default stream is not destroyed");
     if (s) {
         stream_run(s, UINT64_MAX); /* what is queued still runs */
+        if (sim.sticky) failed(&call, sim.sticky);
         object_destroy(s);
     }
     END;
@@ -232,8 +239,10 @@ static Event *event_of(Call *call, cudaEvent_t event)
 EXPORT cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags)
 {
     BEGIN;
-    if (flags > 7) violated(&call, cudaErrorInvalidValue, "flags are %u", flags);
-    if (!call.status && not_null(&call, "event", event)) {
+    if (!call.status && flags > (cudaEventBlockingSync | cudaEventDisableTiming)) {
+        violated(&call, cudaErrorInvalidValue, "flags %u are not simulated", flags);
+    }
+    if (!call.status && host_pointer(&call, "event", event)) {
         Event *made = object_create(EVENT, sizeof *made, current_device());
         if (made) *event = (cudaEvent_t)made->object.handle;
         else failed(&call, cudaErrorMemoryAllocation);
@@ -262,7 +271,7 @@ EXPORT cudaError_t cudaEventSynchronize(cudaEvent_t event)
     BEGIN;
     Event *e = call.status ? NULL : event_of(&call, event);
     if (e && e->number) {
-        Stream *s = e->stream && !object_find(STREAM, e->stream) ? NULL : stream_of(&call, e->stream);
+        Stream *s = e->stream ? object_find(STREAM, e->stream) : null_stream(e->object.device);
         if (s) stream_run(s, e->number);
         sim.synchronisations++;
         if (sim.sticky) failed(&call, sim.sticky);

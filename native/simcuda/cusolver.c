@@ -2,6 +2,7 @@
 #include "solver.h"
 
 #include <lapacke.h>
+#include <math.h>
 
 EXPORT cusolverStatus_t cusolverDnCreate(cusolverDnHandle_t *handle)
 {
@@ -28,7 +29,8 @@ EXPORT cusolverStatus_t cusolverGetProperty(libraryPropertyType type, int *value
 bool solver_size(Call *call, const void *handle, int *lwork, long long elements)
 {
     Stream *stream;
-    if (!handle_of(call, handle, &stream) || !not_null(call, "lwork", lwork)) return false;
+    if (!handle_of(call, handle, &stream) || !host_pointer(call, "lwork", lwork)) return false;
+    if (elements > INT32_MAX) return violated(call, CUSOLVER_STATUS_INVALID_VALUE, "the workspace would be of %lld elements", elements);
     *lwork = (int)elements;
     return true;
 }
@@ -46,7 +48,36 @@ void solver_begin(const Solver *s)
     fill_nan(s->work, (size_t)s->lwork * (s->single ? 4 : 8));
 }
 
-/* LAPACKE refuses a NaN as a bad argument; cuSOLVER gives NaN. */
+/* LAPACK may never end on an infinity, and LAPACKE refuses a NaN as a bad argument. */
+bool all_finite(const char *a, bool single, int rows, int columns, int lda)
+{
+    for (size_t j = 0; j < (size_t)columns; j++) {
+        for (size_t i = 0; i < (size_t)rows; i++) {
+            if (!isfinite(number_at(a, single ? CUDA_R_32F : CUDA_R_64F, j * (size_t)lda + i))) return false;
+        }
+    }
+    return true;
+}
+
+/* Whether what is referenced of a symmetric matrix is finite. */
+static bool triangle_finite(const Solver *s)
+{
+    for (size_t j = 0; j < (size_t)s->n; j++) {
+        size_t from = s->uplo ? 0 : j, to = s->uplo ? j + 1 : (size_t)s->n;
+        for (size_t i = from; i < to; i++) {
+            if (!isfinite(number_at(s->a, s->single ? CUDA_R_32F : CUDA_R_64F, j * (size_t)s->lda + i))) return false;
+        }
+    }
+    return true;
+}
+
+void columns_nan(char *a, bool single, int rows, int columns, int lda)
+{
+    size_t size = single ? 4 : 8;
+    for (size_t j = 0; j < (size_t)columns; j++) fill_nan(a + j * (size_t)lda * size, (size_t)rows * size);
+}
+
+/* Numbers that are not finite give NaN, and no hint in info. */
 void solver_end(const Solver *s, int info, char *result, size_t bytes)
 {
     if (info < 0) {
@@ -91,16 +122,19 @@ static void run_orgqr(void *arguments)
     solver_end(s, info, s->a, whole(s));
 }
 
+static bool orgqr_sizes(Call *call, int m, int n, int k)
+{
+    return (m >= n && n >= k && k >= 0)
+        || violated(call, CUSOLVER_STATUS_INVALID_VALUE, "m is %d, n %d, k %d; m >= n >= k >= 0 is needed", m, n, k);
+}
+
 static void qr(Call *call, const void *handle, bool single, void (*run)(void *), int m, int n, int k, void *a, int lda, const void *tau,
     void *work, int lwork, int *info)
 {
     Stream *stream;
     LibraryHandle *h = handle_of(call, handle, &stream);
     if (!h || !sizes(call, m, n, lda)) return;
-    if (run == run_orgqr && (n > m || k > n || k < 0)) {
-        violated(call, CUSOLVER_STATUS_INVALID_VALUE, "m is %d, n %d, k %d; m >= n >= k >= 0 is needed", m, n, k);
-        return;
-    }
+    if (run == run_orgqr && !orgqr_sizes(call, m, n, k)) return;
     size_t size = single ? 4 : 8;
     Operand o[] = {{.name = "A", .address = a, .rows = m, .columns = n, .leading = lda, .element = size, .written = true},
         {.name = "tau", .address = tau, .rows = run == run_geqrf ? (m < n ? m : n) : k, .columns = 1, .leading = 1, .element = size,
@@ -130,9 +164,17 @@ static void run_syevd(void *arguments)
     Solver *s = arguments;
     solver_begin(s);
     char uplo = s->uplo ? 'U' : 'L', job = s->vectors ? 'V' : 'N';
-    int info = s->single ? LAPACKE_ssyevd(LAPACK_COL_MAJOR, job, uplo, s->n, (float *)s->a, s->lda, (float *)s->other)
+    int info = !triangle_finite(s) ? -1
+        : s->single ? LAPACKE_ssyevd(LAPACK_COL_MAJOR, job, uplo, s->n, (float *)s->a, s->lda, (float *)s->other)
         : LAPACKE_dsyevd(LAPACK_COL_MAJOR, job, uplo, s->n, (double *)s->a, s->lda, (double *)s->other);
+    if (info != 0 || !s->vectors) columns_nan(s->a, s->single, s->n, s->n, s->lda); /* destroyed */
     solver_end(s, info, s->other, (size_t)s->n * (s->single ? 4 : 8));
+}
+
+static bool modes(Call *call, int job, int uplo)
+{
+    return (job >= 0 && job <= 1 && uplo >= 0 && uplo <= 1)
+        || violated(call, CUSOLVER_STATUS_INVALID_VALUE, "uplo is %d, job %d", uplo, job);
 }
 
 static void symmetric(Call *call, const void *handle, bool single, void (*run)(void *), int job, int uplo, int n, void *a, int lda, void *w,
@@ -141,10 +183,7 @@ static void symmetric(Call *call, const void *handle, bool single, void (*run)(v
     Stream *stream;
     LibraryHandle *h = handle_of(call, handle, &stream);
     if (!h || !sizes(call, n, n, lda)) return;
-    if (uplo < 0 || uplo > 1 || job < 0 || job > 1) {
-        violated(call, CUSOLVER_STATUS_INVALID_VALUE, "uplo is %d, job %d", uplo, job);
-        return;
-    }
+    if (!modes(call, job, uplo)) return;
     size_t size = single ? 4 : 8;
     Operand o[] = {{.name = "A", .address = a, .rows = n, .columns = n, .leading = lda, .element = size, .written = true},
         {.name = "W", .address = w, .rows = run == run_syevd ? n : 0, .columns = 1, .leading = 1, .element = size, .written = true},
@@ -177,8 +216,8 @@ EXPORT cusolverStatus_t cusolverDn##S##orgqr_bufferSize(cusolverDnHandle_t handl
     const number *tau, int *lwork) \
 { \
     BEGIN; \
-    (void)a, (void)tau, (void)k; \
-    if (!call.status && sizes(&call, m, n, lda)) solver_size(&call, handle, lwork, at_least_one(32LL * n)); \
+    (void)a, (void)tau; \
+    if (!call.status && sizes(&call, m, n, lda) && orgqr_sizes(&call, m, n, k)) solver_size(&call, handle, lwork, at_least_one(32LL * n)); \
     END; \
 } \
 EXPORT cusolverStatus_t cusolverDn##S##orgqr(cusolverDnHandle_t handle, int m, int n, int k, number *a, int lda, const number *tau, \
@@ -191,8 +230,8 @@ EXPORT cusolverStatus_t cusolverDn##S##orgqr(cusolverDnHandle_t handle, int m, i
 EXPORT cusolverStatus_t cusolverDn##S##potrf_bufferSize(cusolverDnHandle_t handle, cublasFillMode_t uplo, int n, number *a, int lda, int *lwork) \
 { \
     BEGIN; \
-    (void)a, (void)uplo; \
-    if (!call.status && sizes(&call, n, n, lda)) solver_size(&call, handle, lwork, at_least_one(4LL * n)); \
+    (void)a; \
+    if (!call.status && modes(&call, 0, (int)uplo) && sizes(&call, n, n, lda)) solver_size(&call, handle, lwork, at_least_one(4LL * n)); \
     END; \
 } \
 EXPORT cusolverStatus_t cusolverDn##S##potrf(cusolverDnHandle_t handle, cublasFillMode_t uplo, int n, number *a, int lda, number *work, \
@@ -206,8 +245,8 @@ EXPORT cusolverStatus_t cusolverDn##S##syevd_bufferSize(cusolverDnHandle_t handl
     const number *a, int lda, const number *w, int *lwork) \
 { \
     BEGIN; \
-    (void)a, (void)w, (void)job, (void)uplo; \
-    if (!call.status && sizes(&call, n, n, lda)) solver_size(&call, handle, lwork, at_least_one(4LL * n)); \
+    (void)a, (void)w; \
+    if (!call.status && modes(&call, (int)job, (int)uplo) && sizes(&call, n, n, lda)) solver_size(&call, handle, lwork, at_least_one(4LL * n)); \
     END; \
 } \
 EXPORT cusolverStatus_t cusolverDn##S##syevd(cusolverDnHandle_t handle, cusolverEigMode_t job, cublasFillMode_t uplo, int n, number *a, \

@@ -6,6 +6,7 @@
 
 #define BEGIN Call call = call_begin(CUBLAS, __func__)
 #define END return (cublasStatus_t)call_end(&call)
+#define SPOILT ((size_t)4096)
 
 typedef struct Factor {
     char *data;
@@ -20,6 +21,8 @@ typedef struct Gemm {
     double alpha, beta;
     bool tf32;
     Factor a, b, c;
+    char *workspace;
+    size_t workspace_size;
 } Gemm;
 
 static char *at(const Factor *f, int batch)
@@ -73,13 +76,15 @@ static void run_one(const Gemm *g, int batch)
 static void run_gemm(void *arguments)
 {
     const Gemm *g = arguments;
+    size_t spoilt = g->workspace_size < SPOILT ? g->workspace_size : SPOILT; /* enough to be noticed */
+    if (g->workspace) fill_nan(g->workspace, spoilt);
     for (int i = 0; i < g->batches; i++) run_one(g, i);
 }
 
 /* The combinations of types that lora4j may use of those that cuBLAS documents. */
 static bool supported(cudaDataType a, cudaDataType b, cudaDataType c, cublasComputeType_t compute)
 {
-    if (a != b) return false;
+    if (a != b || !bytes_of(a) || !bytes_of(c)) return false;
     if (a == CUDA_R_64F) return c == a && compute == CUBLAS_COMPUTE_64F;
     if (compute != CUBLAS_COMPUTE_32F) return false;
     return c == CUDA_R_32F || (c == a && (a == CUDA_R_16F || a == CUDA_R_16BF));
@@ -91,7 +96,7 @@ static void gemm(Call *call, cublasHandle_t handle, int opa, int opb, int m, int
 {
     Stream *stream;
     LibraryHandle *h = handle_of(call, handle, &stream);
-    if (!h || !not_null(call, "alpha", alpha) || !not_null(call, "beta", beta)) return;
+    if (!h || !host_pointer(call, "alpha", alpha) || !host_pointer(call, "beta", beta)) return;
     if (opa < 0 || opa > 2 || opb < 0 || opb > 2) {
         violated(call, CUBLAS_STATUS_INVALID_VALUE, "operations are %d and %d", opa, opb);
         return;
@@ -108,11 +113,14 @@ static void gemm(Call *call, cublasHandle_t handle, int opa, int opb, int m, int
     Operand o[] = {{.name = "A", .address = a, .rows = am, .columns = an, .leading = lda, .element = bytes_of(typeA), .stride = strideA, .batches = batches},
         {.name = "B", .address = b, .rows = bm, .columns = bn, .leading = ldb, .element = bytes_of(typeB), .stride = strideB, .batches = batches},
         {.name = "C", .address = c, .rows = m, .columns = n, .leading = ldc, .element = bytes_of(typeC), .stride = strideC, .batches = batches,
-            .written = true}};
-    if (!operands_resolved(call, h->object.device, o, 3)) return;
+            .written = true},
+        {.name = "the handle's workspace", .address = h->workspace, .rows = h->workspace ? (long long)h->workspace_size : 0, .columns = 1,
+            .leading = 1, .element = 1, .written = true}};
+    if (!operands_resolved(call, h->object.device, o, 4)) return;
     Gemm g = {opa ? CblasTrans : CblasNoTrans, opb ? CblasTrans : CblasNoTrans, m, n, k, batches, number_at(alpha, scalar, 0),
         number_at(beta, scalar, 0), (h->math & CUBLAS_TF32_TENSOR_OP_MATH) == CUBLAS_TF32_TENSOR_OP_MATH && typeA == CUDA_R_32F,
-        {o[0].data, typeA, am, an, lda, strideA}, {o[1].data, typeB, bm, bn, ldb, strideB}, {o[2].data, typeC, m, n, ldc, strideC}};
+        {o[0].data, typeA, am, an, lda, strideA}, {o[1].data, typeB, bm, bn, ldb, strideB}, {o[2].data, typeC, m, n, ldc, strideC},
+        o[3].data, h->workspace_size};
     stream_queue(call, stream, run_gemm, &g, sizeof g, NULL, NULL);
 }
 

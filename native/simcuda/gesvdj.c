@@ -2,10 +2,12 @@
 #include "solver.h"
 
 #include <lapacke.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LARGEST_OF_BATCH 32
+#define SWEEPS 7 /* that any matrix of more than one row and column takes; fewer allowed: it doesn't converge */
 
 typedef struct SvdInfo {
     Object object;
@@ -28,7 +30,7 @@ static SvdInfo *info_of(Call *call, gesvdjInfo_t options)
 EXPORT cusolverStatus_t cusolverDnCreateGesvdjInfo(gesvdjInfo_t *options)
 {
     BEGIN;
-    if (!call.status && not_null(&call, "info", options)) {
+    if (!call.status && host_pointer(&call, "info", options)) {
         SvdInfo *made = object_create(SVD_INFO, sizeof *made, current_device());
         if (made) {
             made->max_sweeps = 100;
@@ -71,7 +73,7 @@ static SvdInfo *finished(Call *call, cusolverDnHandle_t handle, gesvdjInfo_t opt
 {
     Stream *stream;
     SvdInfo *info = handle_of(call, handle, &stream) ? info_of(call, options) : NULL;
-    if (!info || !not_null(call, "the answer", answer)) return NULL;
+    if (!info || !host_pointer(call, "the answer", answer)) return NULL;
     if (info->batched) {
         violated(call, CUSOLVER_STATUS_NOT_SUPPORTED, "asked after gesvdjBatched, which has none");
         return NULL;
@@ -132,7 +134,7 @@ static int lapack(const Svd *d, void *a, void *s, void *u, void *vt, int ldvt)
         : LAPACKE_dgesdd(LAPACK_COL_MAJOR, job, d->m, d->n, a, d->lda, s, u, d->ldu, vt, ldvt);
 }
 
-static void one(const Svd *d, int batch)
+static void one(const Svd *d, int batch, double *largest)
 {
     size_t size = d->single ? 4 : 8;
     cudaDataType type = d->single ? CUDA_R_32F : CUDA_R_64F;
@@ -142,8 +144,13 @@ static void one(const Svd *d, int batch)
     char *u = d->vectors ? d->u + (size_t)batch * (size_t)d->ldu * (size_t)nu * size : NULL;
     char *v = d->vectors ? d->v + (size_t)batch * (size_t)d->ldv * (size_t)nv * size : NULL;
     char *vt = need((size_t)nv * (size_t)d->n * size);
-    int info = lapack(d, a, s, u, vt, most(1, nv));
-    if (info < 0) fill_nan(s, (size_t)k * size); /* a NaN in A */
+    int info = all_finite(a, d->single, d->m, d->n, d->lda) ? lapack(d, a, s, u, vt, most(1, nv)) : -1;
+    if (info) {
+        fill_nan(s, (size_t)k * size);
+        fill_nan(vt, (size_t)nv * (size_t)d->n * size);
+        if (u) columns_nan(u, d->single, d->m, nu, d->ldu);
+    }
+    *largest = fmax(*largest, number_at(s, type, 0));
     for (size_t j = 0; v && j < (size_t)nv; j++) {
         for (size_t i = 0; i < (size_t)d->n; i++) number_put(v, type, j * (size_t)d->ldv + i, number_at(vt, type, i * (size_t)nv + j));
     }
@@ -159,12 +166,13 @@ static void run_svd(void *arguments)
 {
     const Svd *d = arguments;
     fill_nan(d->work, (size_t)d->lwork * (d->single ? 4 : 8));
-    for (int i = 0; i < d->batches; i++) one(d, i);
+    double largest = 0, epsilon = d->single ? 0x1p-23 : 0x1p-52;
+    for (int i = 0; i < d->batches; i++) one(d, i, &largest);
     SvdInfo *info = object_find(SVD_INFO, (const void *)d->options);
     if (info) {
         info->done = true;
-        info->sweeps = d->converges ? least(7, info->max_sweeps) : info->max_sweeps;
-        info->residual = d->converges ? 1e-7 : 1e-2;
+        info->sweeps = d->converges ? least(SWEEPS, info->max_sweeps) : info->max_sweeps;
+        info->residual = largest * (d->converges ? epsilon : 1e-2);
     }
 }
 
@@ -192,7 +200,7 @@ static void gesvdj(Call *call, const void *handle, bool single, bool batched, in
     if (!known || !sizes(call, job, econ, m, n, lda, ldu, ldv, batched, batches)) return;
     int k = least(m, n);
     size_t size = single ? 4 : 8;
-    Svd d = {.single = single, .vectors = job, .econ = econ, .converges = !sim.unconverged, .m = m, .n = n, .lda = lda, .ldu = ldu, .ldv = ldv,
+    Svd d = {.single = single, .vectors = job, .econ = econ, .converges = !sim.unconverged && (k == 1 || known->max_sweeps >= SWEEPS), .m = m, .n = n, .lda = lda, .ldu = ldu, .ldv = ldv,
         .lwork = lwork, .batches = batches, .options = (uintptr_t)options};
     Operand o[] = {{.name = "A", .address = a, .rows = m, .columns = (long long)n * batches, .leading = lda, .element = size, .written = true},
         {.name = "S", .address = s, .rows = (long long)k * batches, .columns = 1, .leading = k, .element = size, .written = true},

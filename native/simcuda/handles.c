@@ -9,7 +9,7 @@ static ObjectKind kind_of(Library library)
 int handle_create(const char *function, Library library, void **handle)
 {
     Call call = call_begin(library, function);
-    if (!call.status && not_null(&call, "handle", handle)) {
+    if (!call.status && host_pointer(&call, "handle", handle)) {
         LibraryHandle *made = object_create(kind_of(library), sizeof *made, current_device());
         if (made) *handle = (void *)made->object.handle;
         else failed(&call, library == CUBLAS ? (int)CUBLAS_STATUS_ALLOC_FAILED : (int)CUSOLVER_STATUS_ALLOC_FAILED);
@@ -22,8 +22,7 @@ int handle_destroy(const char *function, Library library, void *handle)
     Call call = call_begin(library, function);
     LibraryHandle *found = object_find(kind_of(library), handle);
     if (found) {
-        device_run(found->object.device); /* as the real ones do */
-        sim.synchronisations++;
+        call_waits_for_device(&call, found->object.device); /* as the real ones do */
         object_destroy(found);
     } else {
         violated(&call, library == CUBLAS ? (int)CUBLAS_STATUS_NOT_INITIALIZED : (int)CUSOLVER_STATUS_NOT_INITIALIZED,
@@ -72,7 +71,7 @@ int library_property(const char *function, Library library, int type, int *value
 {
     static const int versions[2][3] = {{13, 1, 1}, {12, 0, 4}};
     Call call = call_begin_uncounted(library, function);
-    if (not_null(&call, "value", value)) {
+    if (host_pointer(&call, "value", value)) {
         if (type >= MAJOR_VERSION && type <= PATCH_LEVEL) *value = versions[library == CUSOLVER][type];
         else violated(&call, invalid_value(library), "property %d does not exist", type);
     }

@@ -57,3 +57,9 @@ bool host_range(Call *call, const char *name, const void *address, size_t size, 
     *pinned = in;
     return true;
 }
+
+bool host_pointer(Call *call, const char *name, const void *pointer)
+{
+    Allocation *pinned;
+    return host_range(call, name, pointer, 1, &pinned);
+}

@@ -102,6 +102,8 @@ char *device_range(Call *call, const char *name, const void *address, size_t siz
 bool host_range(Call *call, const char *name, const void *address, size_t size, Allocation **pinned);
 /* What is known of an address that is in no live allocation. */
 void memory_describe(uintptr_t address, char *words, size_t size);
+/* An argument that the call itself reads or writes: a scalar, a result. */
+bool host_pointer(Call *call, const char *name, const void *pointer);
 void fill_nan(void *data, size_t size);
 
 /* ---- operands of BLAS and LAPACK (operands.c) */
@@ -160,6 +162,7 @@ typedef struct Stream {
 
 /* The stream, NULL after a violation. */
 Stream *stream_of(Call *call, cudaStream_t stream);
+Stream *null_stream(int device);
 /* Queues run(arguments) with a copy of the arguments. `staged` is freed afterwards, `pinned` may be NULL. */
 void stream_queue(Call *call, Stream *stream, void (*run)(void *), const void *arguments, size_t size, void *staged,
     Allocation *pinned);

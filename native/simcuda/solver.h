@@ -24,4 +24,7 @@ void solver_begin(const Solver *solver);
 /* Writes info; for LAPACK's refusal of a NaN, NaN into the result instead. */
 void solver_end(const Solver *solver, int info, char *result, size_t bytes);
 
+bool all_finite(const char *a, bool single, int rows, int columns, int lda);
+void columns_nan(char *a, bool single, int rows, int columns, int lda);
+
 #endif

@@ -26,7 +26,7 @@ uint64_t works_queued(void)
     return queued;
 }
 
-static Stream *null_stream(int device)
+Stream *null_stream(int device)
 {
     Stream *stream = &null_streams[device];
     stream->object.device = device;
