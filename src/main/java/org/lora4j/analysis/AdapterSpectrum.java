@@ -1,5 +1,7 @@
 package org.lora4j.analysis;
 
+import java.util.Arrays;
+
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
@@ -9,7 +11,7 @@ import org.lora4j.device.Op;
  * The singular values of B·A, which an adapter adds to its weight, without forming it: with B = Q·R and Aᵀ = Q'·R', they are
  * those of R·R'ᵀ (r×r).
  *
- * @param singularValues min(m, n, r) of them, descending
+ * @param singularValues min(m, n, r) of them, descending; 0 where they are no larger than rounding, 4·ε·r·‖A‖·‖B‖
  */
 public record AdapterSpectrum(double[] singularValues) {
     /**
@@ -34,7 +36,8 @@ public record AdapterSpectrum(double[] singularValues) {
                 long k = Math.min(core.rows(), core.cols());
                 try (Matrix u = device.temporary(type, core.rows(), k); Matrix s = device.temporary(type, 1, k); Matrix vt = device.temporary(type, k, core.cols())) {
                     device.svd(core, u, s, vt);
-                    return new AdapterSpectrum(s.read());
+                    double rounding = 4 * type.unitRoundoff() * r * Math.sqrt(device.dot(a, a)) * Math.sqrt(device.dot(b, b));
+                    return new AdapterSpectrum(Arrays.stream(s.read()).map(x -> x > rounding ? x : 0).toArray());
                 }
             }
         }

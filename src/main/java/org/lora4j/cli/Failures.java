@@ -10,6 +10,7 @@ import org.lora4j.device.DeviceUnavailableException;
 import org.lora4j.device.NativeException;
 import org.lora4j.device.OutOfDeviceMemoryException;
 import org.lora4j.init.IncompleteModelException;
+import org.lora4j.init.ModelReport;
 import org.lora4j.io.PeftException;
 import org.lora4j.io.SafeTensorsException;
 
@@ -71,6 +72,7 @@ final class Failures {
             case IOException f when f.getMessage() != null -> f.getMessage();
             case OutOfMemoryError f -> "out of memory: " + f.getMessage() + "; give Java more with -Xmx and -XX:MaxDirectMemorySize";
             case DeviceUnavailableException f -> f.getMessage() + "; see lora4j devices";
+            case IncompleteModelException f when f.report() != null && !f.report().failures().isEmpty() -> message(f.report());
             case IncompleteModelException f -> f.getMessage();
             case BadInput f -> f.getMessage();
             case IllegalArgumentException f when f.getMessage() != null -> f.getMessage();
@@ -79,6 +81,13 @@ final class Failures {
             case UnsatisfiedLinkError f -> f.getMessage();
             default -> "a defect of lora4j: " + e + "; --verbose shows where";
         };
+    }
+
+    /** The first layer that failed, and how many. */
+    private static String message(ModelReport report) {
+        ModelReport.Failure first = report.failures().getFirst();
+        int others = report.failures().size() - 1;
+        return first.name() + ": " + message(first.cause()) + (others == 0 ? "" : " (and " + others + " other layers failed)");
     }
 
     /** The text on one line, a space for every stretch of control characters and white space beside it. */

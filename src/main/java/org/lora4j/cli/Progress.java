@@ -10,10 +10,14 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
-/** Says on standard error how far a long work is: a bar with the time left on a terminal, elsewhere a line now and then. */
+/**
+ * Says on standard error how far a work is: a bar with the time left on a terminal; elsewhere a line now and then, and none
+ * where the work is short.
+ */
 final class Progress implements AutoCloseable {
     private static final long INTERVAL = Duration.ofSeconds(2).toNanos();
     private static final int WIDTH = 100;
+    private static final long MILLION = 1_000_000;
 
     private final String task;
     private final long total;
@@ -39,7 +43,7 @@ final class Progress implements AutoCloseable {
         Console console = System.console();
         ProgressBar bar = console == null || !console.isTerminal() ? null
                 : new ProgressBarBuilder().setTaskName(task).setInitialMax(total).setStyle(ProgressBarStyle.ASCII)
-                        .setUpdateIntervalMillis(200).setConsumer(new ConsoleProgressBarConsumer(System.err, WIDTH)).build();
+                        .setUnit(total < MILLION ? "" : "M", total < MILLION ? 1 : MILLION).setUpdateIntervalMillis(200).setConsumer(new ConsoleProgressBarConsumer(System.err, WIDTH)).build();
         return new Progress(task, total, lines, bar);
     }
 
@@ -52,7 +56,7 @@ final class Progress implements AutoCloseable {
             return;
         }
         long now = System.nanoTime();
-        if (now - lastLine >= INTERVAL || done >= total) {
+        if (now - lastLine >= INTERVAL || done >= total && now - begin >= INTERVAL) {
             lastLine = now;
             double left = (now - begin) * 1e-9 * (total - done) / Math.max(1, done);
             lines.println(String.format(Locale.ROOT, "%s: %.0f %%, %s%s", task, 100.0 * done / Math.max(1, total), Failures.oneLine(part),

@@ -65,14 +65,13 @@ record Target(String module, Tensor weight, Tensor gradient) {
         return weight.shape()[1];
     }
 
-    /** For the library: read when its turn comes, in the weight's own type, the gradient in what that is summed in. */
+    /** For the library: read when its turn comes, in the types that the files have. */
     ModelLayer layer(LoraConfig config) {
-        DataType type = type(weight.type());
-        return new ModelLayer(module, rows(), cols(), config, source(weight, type), gradient == null ? null : source(gradient, type.accumulation()));
+        return new ModelLayer(module, rows(), cols(), config, source(weight), gradient == null ? null : source(gradient));
     }
 
-    private static TensorSource source(Tensor tensor, DataType type) {
-        return new TensorSource(type, memory -> tensor.read(TensorType.of(type), memory));
+    private static TensorSource source(Tensor tensor) {
+        return new TensorSource(type(tensor.type()), memory -> tensor.read(tensor.type(), memory));
     }
 
     private static DataType type(TensorType type) {
