@@ -24,6 +24,9 @@ final class Staging implements AutoCloseable {
     /** The files of an adapter, for {@link #commitFolder}. */
     static final List<String> ADAPTER = List.of("adapter_config.json", "adapter_model.safetensors", "base.safetensors");
 
+    /** The exit status of a command that the user stopped. */
+    static final int STOPPED = 130;
+
     private static final String LOCK = ".lock";
     private static volatile boolean interrupted;
 
@@ -167,6 +170,8 @@ final class Staging implements AutoCloseable {
                 }
             }
             System.err.println("lora4j: stopped; nothing was written");
+            System.err.flush();
+            Runtime.getRuntime().halt(STOPPED); // an ordinary end waits for OpenBLAS's threads, in the middle of an SVD for its end
         }
     }
 

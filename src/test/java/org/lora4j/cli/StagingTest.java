@@ -99,7 +99,7 @@ class StagingTest {
             process.destroy();
             assertTrue(process.waitFor(60, TimeUnit.SECONDS));
             assertEquals("lora4j: stopped; nothing was written", Files.readString(output).strip());
-            assertEquals(143, process.exitValue());
+            assertEquals(Staging.STOPPED, process.exitValue());
         } finally {
             process.destroyForcibly().waitFor();
         }
