@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Conversion between the float types by way of float32, in loops over short arrays that the compiler turns into vector
+ * Conversion between the float types by way of float32, in loops over small arrays that the compiler turns into vector
  * instructions. Equal types are copied.
  */
 final class Conversion {
@@ -19,6 +19,7 @@ final class Conversion {
     private final float[] floats = new float[CHUNK];
     private final short[] halves = new short[CHUNK];
     private final double[] doubles = new double[CHUNK];
+    private final int[] bits = new int[CHUNK]; // of floats
 
     Conversion(TensorType from, TensorType to) {
         if (from != to && !(from.isFloat() && to.isFloat())) {
@@ -76,7 +77,8 @@ final class Conversion {
                 MemorySegment.copy(halves, 0, target, SHORT, offset, n);
             }
             default -> {
-                toBfloat(floats, halves, n);
+                MemorySegment.copy(MemorySegment.ofArray(floats), 0, MemorySegment.ofArray(bits), 0, 4L * n);
+                toBfloat(bits, halves, n);
                 MemorySegment.copy(halves, 0, target, SHORT, offset, n);
             }
         }
@@ -100,12 +102,19 @@ final class Conversion {
         }
     }
 
-    /** Rounds to nearest, ties to even: half of a unit less its last bit is added before the lower half is cut off. */
-    private static void toBfloat(float[] a, short[] b, int n) {
+    /**
+     * Rounds to nearest, ties to even: half of a unit less its last bit is added before the lower half is cut off. On ints and in
+     * two loops it is twice as fast as on floats and in one, which the compiler does not vectorise.
+     */
+    private static void toBfloat(int[] bits, short[] b, int n) {
         for (int i = 0; i < n; i++) {
-            int bits = Float.floatToRawIntBits(a[i]);
-            int rounded = bits + 0x7fff + (bits >>> 16 & 1);
-            b[i] = (short) ((a[i] != a[i] ? bits | 0x400000 : rounded) >>> 16); // a NaN stays one
+            int x = bits[i];
+            int rounded = x + 0x7fff + (x >>> 16 & 1);
+            int nan = 0x7f800000 - (x & 0x7fffffff) >> 31; // all ones if x is a NaN, which stays one
+            bits[i] = (rounded & ~nan | (x | 0x400000) & nan) >>> 16;
+        }
+        for (int i = 0; i < n; i++) {
+            b[i] = (short) bits[i];
         }
     }
 

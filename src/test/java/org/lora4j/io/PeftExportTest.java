@@ -269,6 +269,18 @@ class PeftExportTest extends DeviceTest {
         assertThrows(PeftException.class, () -> PeftAdapter.read(folder).close());
     }
 
+    /** A failure between the renames: what was there is no longer whole, and does not look whole. */
+    @Test
+    void aFailureInTheMiddleLeavesNoConfig() throws IOException {
+        new PeftExport(PeftConfig.standard()).add(module("old", 1, 1, Scaling.STANDARD, 2, 3, 1)).write(folder);
+        Files.createDirectories(folder.resolve("base.safetensors").resolve("occupied"));
+        AdapterModule m = module("m", 1, 1, Scaling.STANDARD, 2, 3, 1);
+        TensorData frozen = TensorData.of(TensorType.F32, MemorySegment.ofArray(new float[6]), 2, 3);
+        assertThrows(IOException.class, () -> new PeftExport(PeftConfig.standard()).add(m, frozen).replacing().write(folder));
+        assertEquals(List.of("adapter_model.safetensors", "base.safetensors"), files());
+        assertThrows(PeftException.class, () -> PeftAdapter.read(folder).close());
+    }
+
     static final class Halted {
         public static void main(String[] arguments) throws IOException {
             int[] reads = {0};
