@@ -19,7 +19,7 @@ final class Conversion {
     private final float[] floats = new float[CHUNK];
     private final short[] halves = new short[CHUNK];
     private final double[] doubles = new double[CHUNK];
-    private final int[] bits = new int[CHUNK]; // of floats: the compiler has vector instructions for what is done to them as int only
+    private final int[] bits = new int[CHUNK]; // of floats
 
     Conversion(TensorType from, TensorType to) {
         if (from != to && !(from.isFloat() && to.isFloat())) {
@@ -60,8 +60,7 @@ final class Conversion {
             }
             default -> {
                 MemorySegment.copy(source, SHORT, offset, halves, 0, n);
-                fromBfloat(halves, bits, n);
-                MemorySegment.copy(MemorySegment.ofArray(bits), 0, MemorySegment.ofArray(floats), 0, 4L * n);
+                fromBfloat(halves, floats, n);
             }
         }
     }
@@ -91,12 +90,9 @@ final class Conversion {
         }
     }
 
-    private static void fromBfloat(short[] a, int[] bits, int n) {
-        for (int i = 0; i < n; i++) { // in two loops, each of one kind of instruction, it is twice as fast
-            bits[i] = a[i];
-        }
+    private static void fromBfloat(short[] a, float[] b, int n) {
         for (int i = 0; i < n; i++) {
-            bits[i] <<= 16;
+            b[i] = Float.intBitsToFloat(a[i] << 16);
         }
     }
 
@@ -106,7 +102,10 @@ final class Conversion {
         }
     }
 
-    /** Rounds to nearest, ties to even: half of a unit less its last bit is added before the lower half is cut off. */
+    /**
+     * Rounds to nearest, ties to even: half of a unit less its last bit is added before the lower half is cut off. On ints and in
+     * two loops it is twice as fast as on floats and in one, which the compiler does not vectorise.
+     */
     private static void toBfloat(int[] bits, short[] b, int n) {
         for (int i = 0; i < n; i++) {
             int x = bits[i];

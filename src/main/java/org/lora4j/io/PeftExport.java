@@ -78,6 +78,7 @@ public final class PeftExport {
 
     /**
      * Adds a layer's A, B and frozen weight, which are read by {@link #write}; with fan_in_fan_out the weight is written n×m.
+     * For an adapter of an unchanged base weight use {@link #add(AdapterModule)} with {@link AdapterModule#of}.
      *
      * @throws IllegalStateException when the layer is merged
      */
@@ -106,8 +107,8 @@ public final class PeftExport {
      * @param folder made if it does not exist
      * @throws FileAlreadyExistsException when it has an adapter already and {@link #replacing} was not asked for
      * @throws IllegalArgumentException when there is no module, or an element is not finite; nothing was written then
-     * @throws IllegalStateException when the config says that the start was taken out of the base weight and the frozen
-     *     weight of a module was not added
+     * @throws IllegalStateException when the config says that the start was taken out of the base weights, and the frozen
+     *     weights of some modules were added but not of all; when none was added, PEFT will take the start out again
      */
     public void write(Path folder) throws IOException {
         if (modules.isEmpty()) {

@@ -34,7 +34,7 @@ final class Interchange {
     }
 
     /**
-     * Runs the script by {@code -Dlora4j.test.python}, else python3. Where that can't import torch and PEFT the test is skipped with
+     * Runs the script by {@code -Dlora4j.test.python}, else python3. Where that has no torch with PEFT 0.21 the test is skipped with
      * the reason, or fails with {@code -Dlora4j.requirePython=true}.
      */
     static String python(Object... arguments) throws IOException, InterruptedException {
@@ -59,8 +59,9 @@ final class Interchange {
 
     private static String whyNot(String python) throws InterruptedException {
         try {
-            Result result = run(List.of(python, "-c", "import torch, peft, safetensors"));
-            return result.exitCode == 0 ? null : python + " can't import torch, peft and safetensors: " + result.output.strip();
+            Result result = run(List.of(python, "-c", "import torch, peft, safetensors; assert peft.__version__.startswith('0.21.'), peft.__version__"));
+            return result.exitCode == 0 ? null
+                    : python + " has no torch with PEFT 0.21: " + result.output.strip().lines().reduce((first, last) -> last).orElse("");
         } catch (IOException e) {
             return e.getMessage();
         }

@@ -19,6 +19,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -108,6 +109,12 @@ class SafeTensorsTest {
         float[] y = {1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 65519, 65520};
         float[] f16 = {1, 1 + 4 * 0x1p-11f, 65504, Float.POSITIVE_INFINITY};
         assertArrayEquals(f16, TensorData.of(TensorType.F32, MemorySegment.ofArray(y), 4).as(TensorType.F16).toFloats());
+        for (int bits : new int[] {0x7f800001, 0xff800001, 0x7fffffff, 0xffffffff, 0x7fc00000}) { // NaN, some only by bits that are cut off
+            float[] nan = {Float.intBitsToFloat(bits)};
+            for (TensorType type : List.of(TensorType.F16, TensorType.BF16)) {
+                assertTrue(Float.isNaN(TensorData.of(TensorType.F32, MemorySegment.ofArray(nan), 1).as(type).toFloats()[0]), Integer.toHexString(bits));
+            }
+        }
         double[] z = {1 + 0x1p-40, 1e300, 0x1p-1074};
         assertArrayEquals(new float[] {1, Float.POSITIVE_INFINITY, 0}, TensorData.of(TensorType.F64, MemorySegment.ofArray(z), 3).toFloats());
     }
@@ -127,6 +134,23 @@ class SafeTensorsTest {
             assertEquals(-2, tensors.tensor("last").segment().get(ValueLayout.JAVA_FLOAT_UNALIGNED, 4));
             assertEquals(gap, tensors.tensor("large").segment().byteSize());
             assertEquals(0, tensors.tensor("large").segment().get(ValueLayout.JAVA_SHORT_UNALIGNED, gap - 2));
+        }
+    }
+
+    /** More than one piece of reading, and a tail. */
+    @Test
+    void aTensorOfSeveralPieces() throws IOException {
+        byte[] bytes = new byte[(3 << 20) + 14];
+        new Random(3).nextBytes(bytes);
+        Path file = folder.resolve("pieces");
+        SafeTensors.write(file, Map.of("a", TensorData.of(TensorType.BF16, MemorySegment.ofArray(bytes), bytes.length / 2)), Map.of());
+        try (SafeTensors tensors = SafeTensors.open(file)) {
+            assertArrayEquals(bytes, bytes(tensors.tensor("a")));
+            assertEquals(-1, tensors.tensor("a").segment().mismatch(MemorySegment.ofArray(bytes)));
+            float[] floats = tensors.tensor("a").toFloats();
+            for (int i = 0; i < floats.length; i++) {
+                assertEquals(bytes[2 * i] & 0xff | bytes[2 * i + 1] << 8, Float.floatToRawIntBits(floats[i]) >> 16);
+            }
         }
     }
 

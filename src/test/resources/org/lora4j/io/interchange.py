@@ -31,7 +31,6 @@ from peft.utils.other import get_pattern_key
 from safetensors.torch import load_file, save_file
 from transformers.pytorch_utils import Conv1D
 
-assert torch.__version__.startswith("2.13.0") and peft.__version__ == "0.21.0" and safetensors.__version__ == "0.8.0"
 torch.set_num_threads(1)
 
 
@@ -169,6 +168,8 @@ def patterns(folder):
 
 
 def make(folder, seed):
+    versions = torch.__version__.split("+")[0], peft.__version__, safetensors.__version__
+    assert folder.name != "golden" or versions == ("2.13.0", "0.21.0", "0.8.0"), versions
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(Net().state_dict(), folder / "model.safetensors")
