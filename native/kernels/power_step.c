@@ -55,7 +55,7 @@
 enum { BLOCK = 32 };
 
 /* Floating-point operations below which one thread does it all: about 15 µs. */
-enum { ALONE = 3000000 };
+enum { ALONE = 6000000 };
 
 struct lora4j_team {
     const lora4j_variant *variant;

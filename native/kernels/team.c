@@ -9,9 +9,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* A member without work looks for some for a few tens of microseconds before it sleeps: the passes of a power method
-   follow each other at such distances, and waking a sleeper costs as much as a small pass. */
-enum { LOOKS = 2000, LOOKS_OF_CALLER = 20000, LOOKS_BETWEEN_YIELDS = 32 };
+/* A member without work looks for some for about 200 µs before it sleeps: the passes of a Krylov method follow each other
+   at such distances, small products of one thread between them, and waking a sleeper costs as much as a small pass. */
+enum { LOOKS = 12000, LOOKS_OF_CALLER = 20000, LOOKS_BETWEEN_YIELDS = 32 };
 
 typedef struct {
     lora4j_members *members;

@@ -24,6 +24,8 @@ final class Blas {
         "LAPACKE_dorglq_work", "LAPACKE_spotrf_work", "LAPACKE_dpotrf_work", "LAPACKE_ssyevd_work", "LAPACKE_dsyevd_work"};
 
     private final SymbolLookup library;
+    private int narrowed; // how many want one thread
+    private int threads; // what there were before
     private final MemorySegment sgemm;
     private final MemorySegment dgemm;
     private final MemorySegment strsm;
@@ -185,23 +187,43 @@ final class Blas {
         return "a BLAS that doesn't tell its name";
     }
 
-    /** The threads the library uses, or 0 where it doesn't tell. */
-    int threads() {
+    /** The threads the library uses, {@link #narrow} aside; 0 where it doesn't tell. */
+    synchronized int threads() {
+        return narrowed > 0 ? threads : libraryThreads();
+    }
+
+    /** The threads the library uses now. */
+    int libraryThreads() {
         MemorySegment openblas = find("openblas_get_num_threads");
         MemorySegment mkl = find("MKL_Get_Max_Threads");
         return openblas != null ? openblas_get_num_threads.invoke(openblas) : mkl != null ? MKL_Get_Max_Threads.invoke(mkl) : 0;
     }
 
     /** Sets the library's threads; false where it has no function for that. */
-    boolean setThreads(int threads) {
+    synchronized boolean setThreads(int count) {
         MemorySegment openblas = find("openblas_set_num_threads");
         MemorySegment mkl = find("MKL_Set_Num_Threads");
         if (openblas != null) {
-            openblas_set_num_threads.invoke(openblas, threads);
+            openblas_set_num_threads.invoke(openblas, count);
         } else if (mkl != null) {
-            MKL_Set_Num_Threads.invoke(mkl, threads);
+            MKL_Set_Num_Threads.invoke(mkl, count);
         }
         return openblas != null || mkl != null;
+    }
+
+    /** One thread for all of the library's users, until as many calls of {@link #widen} as there were of this. */
+    synchronized void narrow() {
+        if (narrowed++ == 0) {
+            threads = libraryThreads();
+            setThreads(1);
+        }
+    }
+
+    /** Gives the library its threads back. */
+    synchronized void widen() {
+        if (--narrowed == 0) {
+            setThreads(threads);
+        }
     }
 
     /** The workspace size that a query left in {@code work[0]}; rounded up, since float32 cannot hold every int. */

@@ -154,6 +154,23 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice, Cud
         doPowerStep(g, v, y, z);
     }
 
+    /**
+     * Says that {@link #powerStep}s of G with {@code k} columns follow, and small products between them, until the result is
+     * closed. On the host, power steps have threads of their own, which BLAS's would get in the way of: looking for work,
+     * these keep the processors busy for some 25 ms after each product. So BLAS has one thread meanwhile (in the process).
+     */
+    public final PowerSteps powerSteps(Matrix g, long k) {
+        enter();
+        check(g);
+        return doPowerSteps(g, k);
+    }
+
+    /** The time of some power steps; closed once. */
+    public interface PowerSteps extends AutoCloseable {
+        @Override
+        void close();
+    }
+
     // ---- factorisations
 
     /**
@@ -272,6 +289,10 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice, Cud
         if (z != null) {
             doGemm(g.cols(), v.cols(), g.rows(), 1, g, Op.TRANSPOSE, y, Op.NONE, 0, z);
         }
+    }
+
+    PowerSteps doPowerSteps(Matrix g, long k) {
+        return () -> {};
     }
 
     abstract void doSvd(Matrix a, Matrix u, Matrix s, Matrix vt);

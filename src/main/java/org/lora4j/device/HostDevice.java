@@ -28,7 +28,8 @@ public final class HostDevice extends Device {
 
     /**
      * Opens the host with the library that {@code -Dlora4j.blas} names, OpenBLAS by default, and with the native
-     * kernels that {@code -Dlora4j.kernels} names (off, auto, avx512, avx2 or portable), by default none.
+     * kernels that {@code -Dlora4j.kernels} names (auto, off, avx512, avx2 or portable), by default those that
+     * suit the processor.
      *
      * @throws UnsatisfiedLinkError listing everything that was tried and the loader's own words
      * @throws IllegalArgumentException for kernels that this processor doesn't run
@@ -159,11 +160,20 @@ public final class HostDevice extends Device {
 
     @Override
     void doPowerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
-        if (kernels.suit(g, v)) {
+        if (kernels.suit(g, v.cols())) {
             kernels.powerStep(g, v, y, z);
         } else {
             super.doPowerStep(g, v, y, z);
         }
+    }
+
+    @Override
+    PowerSteps doPowerSteps(Matrix g, long k) {
+        if (!kernels.suit(g, k)) {
+            return super.doPowerSteps(g, k);
+        }
+        blas.narrow();
+        return blas::widen;
     }
 
     @Override

@@ -2,6 +2,7 @@ package org.lora4j.device;
 
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import java.lang.foreign.MemorySegment;
@@ -108,7 +109,7 @@ final class HostElements {
         }
     }
 
-    /** Summed by rows, so that rounding grows with rows + cols and not with their product, and in four lanes for speed. */
+    /** Summed by rows, so that rounding grows with rows + cols and not with their product, and in eight lanes for speed. */
     static double dot(Matrix a, Matrix b) {
         MemorySegment x = a.segment();
         MemorySegment y = b.segment();
@@ -116,23 +117,46 @@ final class HostElements {
         for (long i = 0; i < a.rows(); i++) {
             long p = i * a.leadingDimension();
             long q = i * b.leadingDimension();
-            double row0 = 0;
-            double row1 = 0;
-            double row2 = 0;
-            double row3 = 0;
-            long j = 0;
-            for (; j < a.cols() - 3; j += 4) {
-                row0 += a.type().get(x, p + j) * b.type().get(y, q + j);
-                row1 += a.type().get(x, p + j + 1) * b.type().get(y, q + j + 1);
-                row2 += a.type().get(x, p + j + 2) * b.type().get(y, q + j + 2);
-                row3 += a.type().get(x, p + j + 3) * b.type().get(y, q + j + 3);
-            }
-            for (; j < a.cols(); j++) {
-                row0 += a.type().get(x, p + j) * b.type().get(y, q + j);
-            }
-            sum += row0 + row1 + (row2 + row3);
+            sum += a.type() == DataType.FLOAT32 ? dotFloats(x, p, y, q, a.cols()) : dot(a.type(), x, p, y, q, a.cols());
         }
         return sum;
+    }
+
+    private static double dotFloats(MemorySegment x, long p, MemorySegment y, long q, long count) {
+        double s0 = 0;
+        double s1 = 0;
+        double s2 = 0;
+        double s3 = 0;
+        double s4 = 0;
+        double s5 = 0;
+        double s6 = 0;
+        double s7 = 0;
+        long j = 0;
+        for (; j < count - 7; j += 8) {
+            s0 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j);
+            s1 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j + 1) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j + 1);
+            s2 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j + 2) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j + 2);
+            s3 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j + 3) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j + 3);
+            s4 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j + 4) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j + 4);
+            s5 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j + 5) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j + 5);
+            s6 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j + 6) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j + 6);
+            s7 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j + 7) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j + 7);
+        }
+        for (; j < count; j++) {
+            s0 += (double) x.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j) * y.getAtIndex(JAVA_FLOAT_UNALIGNED, q + j);
+        }
+        return s0 + s1 + (s2 + s3) + (s4 + s5 + (s6 + s7));
+    }
+
+    private static double dot(DataType type, MemorySegment x, long p, MemorySegment y, long q, long count) {
+        double even = 0;
+        double odd = 0;
+        long j = 0;
+        for (; j < count - 1; j += 2) {
+            even += type.get(x, p + j) * type.get(y, q + j);
+            odd += type.get(x, p + j + 1) * type.get(y, q + j + 1);
+        }
+        return j < count ? even + odd + type.get(x, p + j) * type.get(y, q + j) : even + odd;
     }
 
     static double largest(Matrix a) {
@@ -140,7 +164,11 @@ final class HostElements {
         double largest = 0;
         for (long i = 0; i < lines(a); i++) {
             long from = i * a.leadingDimension();
-            for (long j = from; j < from + lineLength(a); j++) {
+            long to = from + lineLength(a);
+            if (a.type() == DataType.FLOAT32 && magnitude(s, from, to) <= Math.abs(largest)) {
+                continue;
+            }
+            for (long j = from; j < to; j++) {
                 double x = a.type().get(s, j);
                 if (Double.isNaN(x)) {
                     return x;
@@ -151,6 +179,15 @@ final class HostElements {
             }
         }
         return largest;
+    }
+
+    /** The largest magnitude, or NaN: without their signs, floats are in the order of their bits, and NaN is the last. */
+    private static float magnitude(MemorySegment s, long from, long to) {
+        int largest = 0;
+        for (long j = from; j < to; j++) {
+            largest = Math.max(largest, s.getAtIndex(JAVA_INT_UNALIGNED, j) & Integer.MAX_VALUE);
+        }
+        return Float.intBitsToFloat(largest);
     }
 
     private static long lines(Matrix a) {

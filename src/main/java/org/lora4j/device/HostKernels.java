@@ -17,14 +17,13 @@ import org.lora4j.bindings.kernels.*;
  *
  * <p>The library is inside the jar where a C compiler was there when it was built. {@code -Dlora4j.kernels=} chooses:
  * <ul>
- *   <li>{@code off} (default): BLAS alone,
- *   <li>{@code auto}: the variant for the widest vectors of this processor, avx512 or avx2; BLAS alone where it has
- *       neither or the library isn't there,
+ *   <li>{@code auto} (default): the variant for the widest vectors of this processor, avx512 or avx2; BLAS alone where it
+ *       has neither or the library isn't there,
+ *   <li>{@code off}: BLAS alone,
  *   <li>{@code avx512}, {@code avx2}, {@code portable}: this one, or an error.
  * </ul>
- * They are not the default because they need the processors that OpenBLAS's threads keep busy for some 25 ms after each
- * product, looking for work. With {@code OPENBLAS_THREAD_TIMEOUT=17} in the environment (2¹⁷ cycles instead of 2²⁶) a power
- * step on a large G is faster here than by BLAS; but then every product on small matrices has threads to wake.
+ * They need the processors, which BLAS's threads keep busy for some 25 ms after each product, looking for work: whoever
+ * makes many power steps says so by {@link Device#powerSteps}, and BLAS has one thread meanwhile.
  *
  * One object belongs to one device: it holds threads, as many as BLAS uses, and scratch memory that grows to what the
  * largest power step needs. Both begin with the first power step and end with the device.
@@ -40,8 +39,8 @@ final class HostKernels {
     static final long MOST_COLUMNS = 128;
     /** Below this many rows or columns of G, filling vectors and tiles with zeros costs more than a second reading of G. */
     static final long LEAST_SIDE = 16;
-    /** Below this many elements (2 MiB) G is in a cache anyway, and waking threads other than BLAS's costs more, measured. */
-    static final long LEAST_ELEMENTS = 1 << 19;
+    /** Below this many elements a call costs more than it saves. */
+    static final long LEAST_ELEMENTS = 1 << 14;
 
     private static Attempt attempt;
 
@@ -63,7 +62,7 @@ final class HostKernels {
 
     /** The kernels that {@code -Dlora4j.kernels} chooses, with as many threads as {@code blasThreads} says at each call. */
     static HostKernels open(IntSupplier blasThreads, HostDevice device) {
-        return open(System.getProperty(PROPERTY, "off"), load(), blasThreads, device);
+        return open(System.getProperty(PROPERTY, "auto"), load(), blasThreads, device);
     }
 
     /**
@@ -103,8 +102,8 @@ final class HostKernels {
     }
 
     /** Whether a power step is done here, faster than by BLAS. */
-    boolean suit(Matrix g, Matrix v) {
-        return functions != null && g.type() == DataType.FLOAT32 && v.cols() > 0 && v.cols() <= MOST_COLUMNS
+    boolean suit(Matrix g, long k) {
+        return functions != null && g.type() == DataType.FLOAT32 && k > 0 && k <= MOST_COLUMNS
                 && Math.min(g.rows(), g.cols()) >= LEAST_SIDE && g.rows() * g.cols() >= LEAST_ELEMENTS;
     }
 

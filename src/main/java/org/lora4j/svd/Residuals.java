@@ -34,10 +34,19 @@ final class Residuals {
     }
 
     /** Σ σᵢ² over ‖G‖², at most 1; 1 for G = 0. */
-    static double capturedEnergy(double[] sigma, double norm2) {
+    static double capturedEnergy(double[] sigma, Matrix g) {
+        double unit = 1;
+        double norm2 = g.device().dot(g, g);
+        if (!(norm2 > Double.MIN_NORMAL && norm2 <= Double.MAX_VALUE)) { // squares left float64's range
+            unit = Triplets.powerOfTwo(g.device().largest(g));
+            try (Matrix scaled = g.temporaryCopy(g.type())) {
+                g.device().scale(1 / unit, scaled);
+                norm2 = g.device().dot(scaled, scaled);
+            }
+        }
         double sum = 0;
         for (int i = sigma.length - 1; i >= 0; i--) {
-            sum += sigma[i] * sigma[i];
+            sum += sigma[i] / unit * (sigma[i] / unit);
         }
         return norm2 == 0 ? 1 : Math.min(1, sum / norm2);
     }

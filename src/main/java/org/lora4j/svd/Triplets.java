@@ -99,13 +99,14 @@ final class Triplets {
      *
      * @param sigma of G/unit, descending but for near equals
      */
-    static SingularTriplets finish(Matrix g, Matrix u, double[] sigma, Matrix vt, double unit, Certificate certificate, long seed) {
+    static SingularTriplets finish(Matrix g, Matrix u, double[] sigma, Matrix vt, double unit, double[] residuals, int products, int steps,
+            boolean converged, long seed) {
         for (int i = 1; i < sigma.length; i++) { // insertion sort: near equals may have changed places
             for (int j = i; j > 0 && sigma[j] > sigma[j - 1]; j--) {
                 swap(u.columns(j, j + 1), u.columns(j - 1, j));
                 swap(vt.rows(j, j + 1), vt.rows(j - 1, j));
                 swap(sigma, j);
-                swap(certificate.residuals(), j);
+                swap(residuals, j);
             }
         }
         int rank = numericalRank(sigma, g);
@@ -117,7 +118,18 @@ final class Triplets {
         for (int i = 0; i < sigma.length; i++) {
             values[i] = sigma[i] * unit;
         }
-        return new SingularTriplets(u, values, vt, rank, certificate);
+        double captured = Residuals.capturedEnergy(values, g);
+        return new SingularTriplets(u, values, vt, rank, new Certificate(residuals, captured, products, steps, converged));
+    }
+
+    /** Whether {@code times} of the values that aren't zero are equal, as far as an iteration of few steps can tell. */
+    static boolean repeated(double[] values, int times) {
+        for (int i = 0; i + times <= values.length; i++) {
+            if (values[i + times - 1] > 0 && values[i + times - 1] >= values[i] * (1 - 1e-3)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static void swap(double[] a, int j) {

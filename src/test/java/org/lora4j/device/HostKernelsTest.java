@@ -182,8 +182,33 @@ class HostKernelsTest {
     }
 
     private boolean suits(HostKernels kernels, DataType type, long m, long n, long k) {
-        try (Matrix g = device.allocate(type, m, n); Matrix v = device.allocate(type, n, k)) {
-            return kernels.suit(g, v);
+        try (Matrix g = device.allocate(type, m, n)) {
+            return kernels.suit(g, k);
+        }
+    }
+
+    /** BLAS has one thread between power steps, whoever else makes some, and then what it had; the description doesn't flicker. */
+    @Test
+    void blasHasOneThreadBetweenPowerSteps() {
+        assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        Blas blas = BlasLibrary.load().blas();
+        int before = blas.threads();
+        blas.setThreads(3);
+        try (HostDevice other = HostDevice.open(); Matrix g = device.allocate(TYPE, 256, 256); Matrix g2 = other.allocate(TYPE, 256, 256)) {
+            String description = device.description();
+            Device.PowerSteps first = device.powerSteps(g, 8);
+            Device.PowerSteps second = other.powerSteps(g2, 8);
+            assertEquals(1, blas.libraryThreads());
+            first.close();
+            assertEquals(1, blas.libraryThreads());
+            assertEquals(description, device.description());
+            second.close();
+            assertEquals(3, blas.libraryThreads());
+            try (Matrix small = device.allocate(TYPE, 8, 8); Device.PowerSteps none = device.powerSteps(small, 8)) {
+                assertEquals(3, blas.libraryThreads(), "by BLAS itself");
+            }
+        } finally {
+            blas.setThreads(before);
         }
     }
 
@@ -261,7 +286,9 @@ class HostKernelsTest {
 
     @Test
     void theChoiceOfTheProperty() throws Exception {
-        String off = ForkedJvm.command(Multiply.class).classPath(ForkedJvm.openblasJar()).run().assertSuccess().output();
+        String byDefault = ForkedJvm.command(Multiply.class).classPath(ForkedJvm.openblasJar()).run().assertSuccess().output();
+        assertTrue(byDefault.contains(", " + HostKernels.open("auto", library, () -> 1, device).description() + ", "), byDefault);
+        String off = ForkedJvm.command(Multiply.class).flags("-Dlora4j.kernels=off").classPath(ForkedJvm.openblasJar()).run().assertSuccess().output();
         assertTrue(off.contains(", no native kernels: -Dlora4j.kernels is off, "), off);
         String portable = ForkedJvm.command(Multiply.class).flags("-Dlora4j.kernels=portable").classPath(ForkedJvm.openblasJar()).run()
                 .assertSuccess().output();

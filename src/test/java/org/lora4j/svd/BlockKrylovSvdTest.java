@@ -67,8 +67,10 @@ class BlockKrylovSvdTest extends DeviceTest {
                         Reference right = g.times(v.columns(i, i + 1)).plus(-s, u.columns(i, i + 1));
                         Reference left = g.transpose().times(u.columns(i, i + 1)).plus(-s, v.columns(i, i + 1));
                         double residual = Math.max(right.norm(), left.norm()) / t.values()[0];
-                        assertEquals(residual, t.certificate().residuals()[i], rounding, what + ": residual " + i);
-                        assertTrue(residual <= tolerance + rounding, what);
+                        // GᵀG·V is as exact as ε·σ₁² and gives Gᵀ·uᵢ after division by σᵢ; from a tenth of the tolerance on it is measured
+                        double squares = Math.min(tolerance / 10, 8 * 2 * type.unitRoundoff() * Math.sqrt(g.rows()) * t.values()[0] / s);
+                        assertEquals(residual, t.certificate().residuals()[i], rounding + squares, what + ": residual " + i);
+                        assertTrue(residual <= tolerance + rounding + squares, what);
                         assertEquals(sigma.applyAsDouble(i), s, tolerance * sigma.applyAsDouble(0), what + ": σ " + i); // Weyl
                         assertTrue(i == 0 || s <= t.values()[i - 1], what + ": descending");
                     }
@@ -93,6 +95,24 @@ class BlockKrylovSvdTest extends DeviceTest {
             double turn = 4 * tolerance / (0.2 * Math.pow(0.8, 6));
             Reference.of(exact.vt()).assertNear("V", Reference.of(t.vt()), turn);
             Reference.of(exact.u()).assertNear("U", Reference.of(t.u()), turn);
+        }
+    }
+
+    /** A block of 16 columns meets no more than 16 vectors of one singular value. */
+    @ParameterizedTest
+    @MethodSource(Types.FULL)
+    void valuesRepeatedMoreOftenThanABlockHasColumnsAreAllFound(DataType type) {
+        int k = 34;
+        for (int times : new int[] {17, 24, 33}) {
+            for (double spread : new double[] {0, 1e-6}) {
+                IntToDoubleFunction sigma = i -> i < times ? 1 - spread * i : 0.5 / (i - times + 1);
+                try (Matrix g = matrix(260, 300, type, sigma).on(device, type); SingularTriplets t = new BlockKrylovSvd().top(g, k, 5)) {
+                    assertTrue(t.certificate().steps() > 0, "not the exact method");
+                    for (int i = 0; i < k; i++) {
+                        assertEquals(sigma.applyAsDouble(i), t.values()[i], BlockKrylovSvd.DEFAULT_TOLERANCE, times + " times, value " + i);
+                    }
+                }
+            }
         }
     }
 
