@@ -89,7 +89,7 @@ public interface TensorData {
 
     /** Elements that {@code source} writes when they are wanted, each time from the first on. */
     static TensorData of(TensorType type, Source source, long... shape) {
-        return new Described(type, shape.clone(), source);
+        return new DescribedData(type, shape.clone(), source);
     }
 
     /** The elements that a matrix has when they are read, which the thread must do that owns its device. */
@@ -102,27 +102,5 @@ public interface TensorData {
     interface Source {
         /** Gives all elements to {@code sink}, in order. */
         void writeTo(Sink sink) throws IOException;
-    }
-
-    /** A type, a shape and a source. */
-    record Described(TensorType type, long[] shape, Source source) implements TensorData {
-        /** @throws IllegalArgumentException when the shape has no size in bytes */
-        public Described {
-            try {
-                type.bytes(shape);
-            } catch (ArithmeticException e) {
-                throw new IllegalArgumentException(type + " of shape " + TensorHeader.shown(shape) + ": " + e.getMessage());
-            }
-        }
-
-        @Override
-        public long[] shape() {
-            return shape.clone();
-        }
-
-        @Override
-        public void writeTo(Sink sink) throws IOException {
-            source.writeTo(sink);
-        }
     }
 }
