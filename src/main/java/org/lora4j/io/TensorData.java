@@ -2,7 +2,6 @@ package org.lora4j.io;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.util.Objects;
 
 import org.lora4j.device.Matrix;
 
@@ -79,12 +78,12 @@ public interface TensorData {
 
     /** Elements in memory, on or off the heap, which must stay until they were read. */
     static TensorData of(TensorType type, MemorySegment values, long... shape) {
-        Objects.requireNonNull(type, "type");
-        if (values.byteSize() != type.bytes(shape)) {
+        TensorData data = of(type, sink -> sink.write(values.asReadOnly()), shape);
+        if (values.byteSize() != data.byteSize()) {
             throw new IllegalArgumentException("the memory has " + values.byteSize() + " bytes; " + type + " of shape " + TensorHeader.shown(shape)
-                    + " takes " + type.bytes(shape));
+                    + " takes " + data.byteSize());
         }
-        return of(type, sink -> sink.write(values.asReadOnly()), shape);
+        return data;
     }
 
     /** Elements that {@code source} writes when they are wanted, each time from the first on. */
