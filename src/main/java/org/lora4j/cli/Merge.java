@@ -25,11 +25,13 @@ import picocli.CommandLine.Option;
 /** The weights of a model with an adapter in them. */
 @Command(name = "merge", header = "Add an adapter to the weights of its base model.",
         description = {"Writes the base model's weights with the adapter's part η·B·A added, each in the type that it has.",
-        "Where the adapter's folder has base.safetensors, those frozen weights take the place of the base model's."},
+        "Where the adapter's folder has base.safetensors, those frozen weights take the place of the base model's.",
+        "An adapter that was trained on them and saved without them does not say so: first make it one for the untouched base with lora4j convert."},
         footer = {
-                "  lora4j merge --base model.safetensors --adapter trained \\",
+                "  lora4j convert --initial start --trained trained --out plain",
+                "  lora4j merge --base model.safetensors --adapter plain \\",
                 "      --out merged.safetensors",
-                "  lora4j merge --base model.safetensors.index.json --adapter plain \\",
+                "  lora4j merge --base model.safetensors.index.json --adapter start \\",
                 "      --out merged.safetensors"})
 final class Merge extends Verb {
     @Option(names = "--base", required = true, paramLabel = "FILE|INDEX|DIR", description = "The base model: the weights that the adapter was trained on.")

@@ -2,7 +2,6 @@ package org.lora4j.io;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.util.Objects;
 
 import org.lora4j.device.Matrix;
 
@@ -79,17 +78,17 @@ public interface TensorData {
 
     /** Elements in memory, on or off the heap, which must stay until they were read. */
     static TensorData of(TensorType type, MemorySegment values, long... shape) {
-        Objects.requireNonNull(type, "type");
-        if (values.byteSize() != type.bytes(shape)) {
+        TensorData data = of(type, sink -> sink.write(values.asReadOnly()), shape);
+        if (values.byteSize() != data.byteSize()) {
             throw new IllegalArgumentException("the memory has " + values.byteSize() + " bytes; " + type + " of shape " + TensorHeader.shown(shape)
-                    + " takes " + type.bytes(shape));
+                    + " takes " + data.byteSize());
         }
-        return of(type, sink -> sink.write(values.asReadOnly()), shape);
+        return data;
     }
 
     /** Elements that {@code source} writes when they are wanted, each time from the first on. */
     static TensorData of(TensorType type, Source source, long... shape) {
-        return new Described(type, shape.clone(), source);
+        return new DescribedData(type, shape.clone(), source);
     }
 
     /** The elements that a matrix has when they are read, which the thread must do that owns its device. */
@@ -102,27 +101,5 @@ public interface TensorData {
     interface Source {
         /** Gives all elements to {@code sink}, in order. */
         void writeTo(Sink sink) throws IOException;
-    }
-
-    /** A type, a shape and a source. */
-    record Described(TensorType type, long[] shape, Source source) implements TensorData {
-        /** @throws IllegalArgumentException when the shape has no size in bytes */
-        public Described {
-            try {
-                type.bytes(shape);
-            } catch (ArithmeticException e) {
-                throw new IllegalArgumentException(type + " of shape " + TensorHeader.shown(shape) + ": " + e.getMessage());
-            }
-        }
-
-        @Override
-        public long[] shape() {
-            return shape.clone();
-        }
-
-        @Override
-        public void writeTo(Sink sink) throws IOException {
-            source.writeTo(sink);
-        }
     }
 }

@@ -19,13 +19,13 @@ import org.junit.platform.commons.JUnitException;
 import org.lora4j.linked.Multiply;
 import org.opentest4j.AssertionFailedError;
 
-/** Another JVM, of the same JDK as this one, that runs one main class. */
-final class ForkedJvm {
+/** Another JVM, of the same JDK as this one, that runs one main class or one source file. */
+public final class ForkedJvm {
     private static final long LIMIT_SECONDS = 120;
 
     /** How a JVM ended and everything it wrote. */
-    record Result(int exitCode, String output) {
-        Result assertSuccess() {
+    public record Result(int exitCode, String output) {
+        public Result assertSuccess() {
             assertEquals(0, exitCode, output);
             return this;
         }
@@ -41,34 +41,39 @@ final class ForkedJvm {
 
     /** Builds a command; {@link Command#start} and {@link Command#run} end it. */
     static Command command(Class<?> main, String... arguments) {
-        return new Command(main, arguments);
+        return new Command(main.getName(), arguments);
     }
 
-    static final class Command {
-        private final Class<?> main;
+    /** The same for a file of Java source that has {@code main}: it is compiled against the class path and run. */
+    public static Command source(Path file, String... arguments) {
+        return new Command(file.toString(), arguments);
+    }
+
+    public static final class Command {
+        private final String main;
         private final List<String> arguments;
         private final List<String> flags = new ArrayList<>(List.of("-Xss16m"));
         private final ProcessBuilder builder = new ProcessBuilder();
 
-        private Command(Class<?> main, String... arguments) {
+        private Command(String main, String... arguments) {
             this.main = main;
             this.arguments = List.of(arguments);
             builder.environment().keySet().removeAll(
                     List.of("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"));
         }
 
-        Command flags(String... more) {
+        public Command flags(String... more) {
             flags.addAll(List.of(more));
             return this;
         }
 
-        Command environment(String name, Object value) {
+        public Command environment(String name, Object value) {
             builder.environment().put(name, value.toString());
             return this;
         }
 
         /** The library's and the tests' classes and {@code more}, all on the class path, native access for all of it. */
-        Command classPath(List<Path> more) {
+        public Command classPath(List<Path> more) {
             List<Path> all = new ArrayList<>(List.of(location(HostDevice.class), location(Multiply.class)));
             all.addAll(more);
             return flags("--enable-native-access=ALL-UNNAMED", "-cp", join(all));
@@ -82,12 +87,12 @@ final class ForkedJvm {
             Path output = Files.createTempFile("lora4j-forked", ".txt");
             List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
             command.addAll(flags);
-            command.add(main.getName());
+            command.add(main);
             command.addAll(arguments);
             return new ForkedJvm(builder.command(command).redirectErrorStream(true).redirectOutput(output.toFile()).start(), output);
         }
 
-        Result run() throws IOException, InterruptedException {
+        public Result run() throws IOException, InterruptedException {
             return start().result();
         }
     }
@@ -119,7 +124,7 @@ final class ForkedJvm {
     }
 
     /** The parts of JUnit that {@link org.lora4j.Reference} needs. */
-    static List<Path> junit() {
+    public static List<Path> junit() {
         return Stream.of(Assertions.class, AssertionFailedError.class, JUnitException.class).map(ForkedJvm::location).toList();
     }
 
@@ -128,7 +133,7 @@ final class ForkedJvm {
         return NativeArtifact.find(NativeArtifact.OPENBLAS, new ArrayList<>()).getFirst();
     }
 
-    static Path openblasJar() {
+    public static Path openblasJar() {
         return Path.of(openblas().location());
     }
 }

@@ -181,6 +181,15 @@ class SafeTensorsTest {
     }
 
     @Test
+    void memoryThatIsNoTensorIsRefused() {
+        MemorySegment memory = MemorySegment.ofArray(new byte[16]);
+        for (long[] shape : new long[][] {{3}, {-1}, {1L << 62, 4}, {}}) {
+            assertThrows(IllegalArgumentException.class, () -> TensorData.of(TensorType.F32, memory, shape));
+        }
+        assertEquals(2, TensorData.of(TensorType.F64, memory, 2, 1).elements());
+    }
+
+    @Test
     void aWrongTargetIsRefused() throws IOException {
         try (SafeTensors tensors = SafeTensors.open(Interchange.golden("floats.safetensors")); Arena arena = Arena.ofConfined()) {
             for (long size : new long[] {0, 92, 100}) {
