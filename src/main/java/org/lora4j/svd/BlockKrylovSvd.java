@@ -9,7 +9,7 @@ import org.lora4j.device.Matrix;
  *
  * <p>From a random block it builds the block Lanczos basis V₁ … V_q of GᵀG (Golub, Luk and Overton 1981; Musco and Musco,
  * arXiv 1504.05477), each step of which reads G once ({@link Device#powerStep}), solves the small problem on that basis
- * ({@link KrylovBasis}), and goes on until the residuals meet the tolerance. Blocks are narrower than what is sought:
+ * ({@link RitzTriplets}), and goes on until the residuals meet the tolerance. Blocks are narrower than what is sought:
  * the same products then make a basis of more degrees. A singular value that is repeated more often than a block has
  * columns would be missed; where found values are equal as often as that, all is done once more with blocks of k.
  *
@@ -63,10 +63,10 @@ public final class BlockKrylovSvd implements TopSvd {
             return new ExactSvd().top(g, k, seed); // the basis would be most of the whole space
         }
         int most = (int) Math.min(Math.max(maxSteps, least), min / block);
-        try (Device.PowerSteps steady = g.device().powerSteps(g, block); KrylovBasis basis = new KrylovBasis(g, k, block, steps)) {
+        try (Device.PowerSteps steady = g.device().powerSteps(g, block); KrylovBasis basis = new KrylovBasis(g, block, steps)) {
             boolean grows = basis.start(seed);
             for (int goal = steps; grows && basis.extend(goal); goal++) {
-                SingularTriplets found = basis.solve(tolerance, goal >= most, seed);
+                SingularTriplets found = basis.triplets(k).solve(tolerance, goal >= most, seed);
                 if (found != null) {
                     return found;
                 }

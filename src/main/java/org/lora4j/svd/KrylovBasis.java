@@ -5,18 +5,14 @@ import java.util.Random;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
-import org.lora4j.device.NativeException;
 import org.lora4j.device.Op;
 import org.lora4j.device.Side;
 import org.lora4j.device.Triangle;
 
 /**
- * A growing orthonormal block Lanczos basis V = [V₁ … V_q] of GᵀG, with Y = G·V, and the singular triplets of G on it.
+ * A growing orthonormal block Lanczos basis V = [V₁ … V_q] of GᵀG, with Y = G·V. V₁ spans GᵀG·Ω of a random Ω.
  *
- * <p>V₁ spans GᵀG·Ω of a random Ω. YᵀY = X·Σ²·Xᵀ gives the right vectors V·X (Rayleigh and
- * Ritz) and with U·Lᵀ = Y·X the left ones; L is diagonal but for rounding. Where σ_k² is too small beside σ₁² for squares
- * in the matrix's precision, Y is decomposed exactly instead. As GᵀY − V·(YᵀY) = R stands in the last block alone, R and L
- * have the residuals: G·(V·X) = U·Lᵀ and Gᵀ·U = (V·X)·L + R·X_q·L⁻ᵀ, with X_q the last rows of X.
+ * <p>GᵀY − V·(YᵀY) is zero, to rounding, but for its last block R, which has no part in V and is where V grows next.
  */
 final class KrylovBasis implements AutoCloseable {
     /** What a normalised vector may have in V's span for one more projection to leave nothing but rounding there. */
@@ -25,7 +21,6 @@ final class KrylovBasis implements AutoCloseable {
     private final Device device;
     private final Matrix g;
     private final DataType type;
-    private final int k;
     private final int block;
     private double unit = 1; // what is decomposed is G/unit, a power of two
     private Matrix v; // (n, capacity)
@@ -36,11 +31,10 @@ final class KrylovBasis implements AutoCloseable {
     private int products;
 
     /** Room for {@code steps} blocks; it grows where more are asked for. */
-    KrylovBasis(Matrix g, int k, int block, int steps) {
+    KrylovBasis(Matrix g, int block, int steps) {
         this.g = g;
         this.device = g.device();
         this.type = g.type();
-        this.k = k;
         this.block = block;
         try {
             reserve(steps * block);
@@ -146,7 +140,7 @@ final class KrylovBasis implements AutoCloseable {
     private double orthonormalise(Matrix x) {
         int n = (int) x.cols();
         try (Matrix l = device.temporary(type, n, n)) {
-            if (!factor(x, l)) {
+            if (!Triplets.factor(x, l)) {
                 device.qr(x, l);
                 return 0;
             }
@@ -160,153 +154,52 @@ final class KrylovBasis implements AutoCloseable {
         }
     }
 
-    /** XᵀX = L·Lᵀ; false where it has no such factor. */
-    private boolean factor(Matrix x, Matrix l) {
-        device.gemm(1, x, Op.TRANSPOSE, x, Op.NONE, 0, l);
-        try {
-            device.cholesky(l);
-            return true;
-        } catch (NativeException dependent) {
-            return false;
-        }
+    /** The leading k triplets of G on the basis; see {@link RitzTriplets}. */
+    RitzTriplets triplets(int k) {
+        return new RitzTriplets(this, k);
     }
 
-    /**
-     * The leading k triplets of G on the basis, or null where a residual exceeds the tolerance.
-     *
-     * @param anyway whether they are wanted all the same
-     */
-    SingularTriplets solve(double tolerance, boolean anyway, long seed) {
-        try (Matrix x = device.temporary(type, k, width); Matrix gram = device.temporary(type, block, block)) {
-            double[] sigma = ritz(x);
-            device.gemm(1, r, Op.TRANSPOSE, r, Op.NONE, 0, gram);
-            double[] rr = gram.read();
-            double[] last = x.columns(width - block, width).read();
-            for (int i = 0; i < k && !anyway; i++) {
-                if (sigma[i] > 0 && outside(rr, last, i) / sigma[i] > tolerance * sigma[0]) {
-                    return null;
-                }
-            }
-            return triplets(x, rr, tolerance, anyway, seed);
-        }
+    Matrix g() {
+        return g;
     }
 
-    /** ‖R·tᵢ‖ of row i of T, from RᵀR. */
-    private double outside(double[] rr, double[] t, int i) {
-        double sum = 0;
-        for (int p = 0; p < block; p++) {
-            for (int q = 0; q < block; q++) {
-                sum += t[i * block + p] * rr[p * block + q] * t[i * block + q];
-            }
-        }
-        return Math.sqrt(Math.max(0, sum));
+    /** A power of two: of G divided by it are all the others. */
+    double unit() {
+        return unit;
     }
 
-    /** Xᵀ, the leading k right vectors in V's coordinates, into x's rows; returns their singular values by squares. */
-    private double[] ritz(Matrix x) {
-        double[] sigma = new double[k];
-        try (Matrix t = device.temporary(type, width, width); Matrix squares = device.temporary(type, 1, width)) {
-            device.copy(c.view(0, width, 0, width), t);
-            device.symmetricEigen(t, squares);
-            double[] sigma2 = squares.read();
-            boolean lost = !(sigma2[width - k] > 16 * 2 * type.unitRoundoff() * Math.sqrt(width) * sigma2[width - 1]);
-            for (int i = 0; i < k; i++) {
-                device.copy(t.rows(width - 1 - i, width - i), x.rows(i, i + 1));
-                sigma[i] = Math.sqrt(Math.max(0, sigma2[width - 1 - i]));
-            }
-            return lost ? exact(x) : sigma;
-        }
+    int block() {
+        return block;
     }
 
-    /** The same by the exact SVD of Y. */
-    private double[] exact(Matrix x) {
-        try (Matrix u = device.temporary(type, g.rows(), width); Matrix s = device.temporary(type, 1, width); Matrix xt = device.temporary(type, width, width)) {
-            device.svd(y.columns(0, width), u, s, xt);
-            device.copy(xt.rows(0, k), x);
-            return s.columns(0, k).read();
-        }
+    /** The columns of V and of G·V. */
+    int width() {
+        return width;
     }
 
-    private SingularTriplets triplets(Matrix x, double[] rr, double tolerance, boolean anyway, long seed) {
-        Matrix vt = device.allocate(type, k, g.cols());
-        Matrix u = null;
-        try (Matrix l = device.temporary(type, k, k)) {
-            device.gemm(1, x, Op.NONE, v.columns(0, width), Op.TRANSPOSE, 0, vt);
-            u = device.allocate(type, g.rows(), k);
-            device.gemm(1, y.columns(0, width), Op.NONE, x, Op.TRANSPOSE, 0, u); // G·(V·X)
-            double[] sigma = new double[k];
-            double[] residuals = new double[k];
-            if (!factor(u, l)) {
-                measured(u, vt, true, sigma, residuals);
-            } else {
-                device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, u);
-                device.triangularSolve(Side.LEFT, Triangle.LOWER, Op.NONE, 1, l, x.columns(width - block, width));
-                fromFactor(l.read(), rr, x.columns(width - block, width).read(), sigma, residuals);
-                if (8 * type.unitRoundoff() * Math.sqrt(width) * sigma[0] / sigma[k - 1] > tolerance / 10) {
-                    measured(u, vt, false, sigma, residuals); // VᵀGᵀGV is not exact enough for a σ so small
-                }
-            }
-            boolean converged = true;
-            for (double residual : residuals) {
-                converged &= residual <= tolerance;
-            }
-            if (!converged && !anyway) {
-                u.close();
-                vt.close();
-                return null;
-            }
-            return Triplets.finish(g, u, sigma, vt, unit, residuals, products, width / block, converged, seed);
-        } catch (RuntimeException e) {
-            vt.close();
-            if (u != null) {
-                u.close();
-            }
-            throw e;
-        }
+    /** Products of G or Gᵀ with a block so far. */
+    int products() {
+        return products;
     }
 
-    /** σ and the residuals of both sides, from L and from R and T = L⁻¹·X_qᵀ. */
-    private void fromFactor(double[] l, double[] rr, double[] t, double[] sigma, double[] residuals) {
-        for (int i = 0; i < k; i++) {
-            sigma[i] = l[i * k + i];
-            double right = 0; // ‖G·vᵢ − σᵢ·uᵢ‖
-            double left = outside(rr, t, i); // ‖Gᵀ·uᵢ − σᵢ·vᵢ‖
-            for (int j = 0; j < i; j++) {
-                right = Math.hypot(right, l[i * k + j]);
-            }
-            for (int j = i + 1; j < k; j++) {
-                left = Math.hypot(left, l[j * k + i]);
-            }
-            residuals[i] = Math.max(right, left) / l[0];
-        }
+    /** V (n, width). */
+    Matrix v() {
+        return v.columns(0, width);
     }
 
-    /**
-     * The residuals by one more product with Gᵀ.
-     *
-     * @param u U; G·(V·X) where that has dependent columns: it is overwritten by U, and {@code sigma} is found too
-     */
-    private void measured(Matrix u, Matrix vt, boolean dependent, double[] sigma, double[] residuals) {
-        try (Matrix right = device.temporary(type, g.cols(), k); Matrix back = device.temporary(type, g.cols(), k);
-                Matrix gv = device.temporary(type, g.rows(), k); Matrix triangle = device.temporary(type, k, k)) {
-            Triplets.transpose(vt, right);
-            if (dependent) {
-                device.copy(u, gv);
-                device.qr(u, triangle);
-            }
-            device.gemm(1 / unit, g, Op.TRANSPOSE, u, Op.NONE, 0, back);
-            products += Math.ceilDiv(k, block);
-            if (dependent) {
-                for (int i = 0; i < k; i++) {
-                    sigma[i] = Math.max(0, device.dot(back.columns(i, i + 1), right.columns(i, i + 1)));
-                }
-                System.arraycopy(Residuals.of(gv, u, sigma), 0, residuals, 0, k);
-            }
-            double[] left = Residuals.of(back, right, sigma);
-            for (int i = 0; i < k; i++) {
-                residuals[i] = Math.max(residuals[i], left[i]);
-            }
-        }
+    /** G·V (m, width). */
+    Matrix y() {
+        return y.columns(0, width);
+    }
+
+    /** VᵀGᵀGV (width, width), of which the lower triangle is there. */
+    Matrix c() {
+        return c.view(0, width, 0, width);
+    }
+
+    /** R (n, block). */
+    Matrix r() {
+        return r;
     }
 
     /** Makes room for {@code columns} columns and keeps what is there. */

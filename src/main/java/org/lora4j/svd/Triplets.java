@@ -4,6 +4,7 @@ import java.util.Random;
 
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
+import org.lora4j.device.NativeException;
 import org.lora4j.device.Op;
 
 /** What every method does to the triplets it has found: their rank, the completion of a basis, their signs. */
@@ -36,6 +37,17 @@ final class Triplets {
             rank++;
         }
         return rank;
+    }
+
+    /** XᵀX = L·Lᵀ; false where it has no such factor. */
+    static boolean factor(Matrix x, Matrix l) {
+        x.device().gemm(1, x, Op.TRANSPOSE, x, Op.NONE, 0, l);
+        try {
+            x.device().cholesky(l);
+            return true;
+        } catch (NativeException dependent) {
+            return false;
+        }
     }
 
     /** Replaces the vectors from {@code rank} on by random ones orthonormal to those before. */

@@ -1,0 +1,176 @@
+package org.lora4j.svd;
+
+import org.lora4j.device.DataType;
+import org.lora4j.device.Device;
+import org.lora4j.device.Matrix;
+import org.lora4j.device.Op;
+import org.lora4j.device.Side;
+import org.lora4j.device.Triangle;
+
+/**
+ * The leading singular triplets of G on a {@link KrylovBasis} V with Y = G·V.
+ *
+ * <p>YᵀY = X·Σ²·Xᵀ gives the right vectors V·X (Rayleigh and Ritz) and with U·Lᵀ = Y·X the left ones; L is diagonal but for
+ * rounding. Where σ_k² is too small beside σ₁² for squares in the matrix's precision, Y is decomposed exactly instead. The
+ * residuals of both sides stand in L and in R = GᵀY − V·(YᵀY), which is zero but for its last block: G·(V·X) = U·Lᵀ and
+ * Gᵀ·U = (V·X)·L + R·X_q·L⁻ᵀ, with X_q the last rows of X. No more products with G are made for them.
+ */
+final class RitzTriplets {
+    private final KrylovBasis basis;
+    private final Matrix g;
+    private final Device device;
+    private final DataType type;
+    private final int k;
+    private final int width;
+    private final int block;
+
+    RitzTriplets(KrylovBasis basis, int k) {
+        this.basis = basis;
+        this.g = basis.g();
+        this.device = g.device();
+        this.type = g.type();
+        this.k = k;
+        this.width = basis.width();
+        this.block = basis.block();
+    }
+
+    /**
+     * The triplets, or null where a residual exceeds the tolerance.
+     *
+     * @param anyway whether they are wanted all the same
+     */
+    SingularTriplets solve(double tolerance, boolean anyway, long seed) {
+        try (Matrix x = device.temporary(type, k, width); Matrix gram = device.temporary(type, block, block)) {
+            double[] sigma = ritz(x);
+            device.gemm(1, basis.r(), Op.TRANSPOSE, basis.r(), Op.NONE, 0, gram);
+            double[] rr = gram.read();
+            double[] last = x.columns(width - block, width).read();
+            for (int i = 0; i < k && !anyway; i++) {
+                if (sigma[i] > 0 && outside(rr, last, i) / sigma[i] > tolerance * sigma[0]) {
+                    return null;
+                }
+            }
+            return triplets(x, rr, tolerance, anyway, seed);
+        }
+    }
+
+    /** ‖R·tᵢ‖ of row i of T, from RᵀR. */
+    private double outside(double[] rr, double[] t, int i) {
+        double sum = 0;
+        for (int p = 0; p < block; p++) {
+            for (int q = 0; q < block; q++) {
+                sum += t[i * block + p] * rr[p * block + q] * t[i * block + q];
+            }
+        }
+        return Math.sqrt(Math.max(0, sum));
+    }
+
+    /** Xᵀ, the leading k right vectors in V's coordinates, into x's rows; returns their singular values by squares. */
+    private double[] ritz(Matrix x) {
+        double[] sigma = new double[k];
+        try (Matrix t = device.temporary(type, width, width); Matrix squares = device.temporary(type, 1, width)) {
+            device.copy(basis.c(), t);
+            device.symmetricEigen(t, squares);
+            double[] sigma2 = squares.read();
+            boolean lost = !(sigma2[width - k] > 16 * 2 * type.unitRoundoff() * Math.sqrt(width) * sigma2[width - 1]);
+            for (int i = 0; i < k; i++) {
+                device.copy(t.rows(width - 1 - i, width - i), x.rows(i, i + 1));
+                sigma[i] = Math.sqrt(Math.max(0, sigma2[width - 1 - i]));
+            }
+            return lost ? exact(x) : sigma;
+        }
+    }
+
+    /** The same by the exact SVD of Y. */
+    private double[] exact(Matrix x) {
+        try (Matrix u = device.temporary(type, g.rows(), width); Matrix s = device.temporary(type, 1, width); Matrix xt = device.temporary(type, width, width)) {
+            device.svd(basis.y(), u, s, xt);
+            device.copy(xt.rows(0, k), x);
+            return s.columns(0, k).read();
+        }
+    }
+
+    private SingularTriplets triplets(Matrix x, double[] rr, double tolerance, boolean anyway, long seed) {
+        Matrix vt = device.allocate(type, k, g.cols());
+        Matrix u = null;
+        try (Matrix l = device.temporary(type, k, k)) {
+            device.gemm(1, x, Op.NONE, basis.v(), Op.TRANSPOSE, 0, vt);
+            u = device.allocate(type, g.rows(), k);
+            device.gemm(1, basis.y(), Op.NONE, x, Op.TRANSPOSE, 0, u); // G·(V·X)
+            double[] sigma = new double[k];
+            double[] residuals = new double[k];
+            int products = basis.products();
+            if (!Triplets.factor(u, l)) {
+                measured(u, vt, true, sigma, residuals);
+                products += Math.ceilDiv(k, block);
+            } else {
+                device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, u);
+                device.triangularSolve(Side.LEFT, Triangle.LOWER, Op.NONE, 1, l, x.columns(width - block, width));
+                fromFactor(l.read(), rr, x.columns(width - block, width).read(), sigma, residuals);
+                if (8 * type.unitRoundoff() * Math.sqrt(width) * sigma[0] / sigma[k - 1] > tolerance / 10) {
+                    products += Math.ceilDiv(k, block);
+                    measured(u, vt, false, sigma, residuals); // VᵀGᵀGV is not exact enough for a σ so small
+                }
+            }
+            boolean converged = true;
+            for (double residual : residuals) {
+                converged &= residual <= tolerance;
+            }
+            if (!converged && !anyway) {
+                u.close();
+                vt.close();
+                return null;
+            }
+            return Triplets.finish(g, u, sigma, vt, basis.unit(), residuals, products, width / block, converged, seed);
+        } catch (RuntimeException e) {
+            vt.close();
+            if (u != null) {
+                u.close();
+            }
+            throw e;
+        }
+    }
+
+    /** σ and the residuals of both sides, from L and from R and T = L⁻¹·X_qᵀ. */
+    private void fromFactor(double[] l, double[] rr, double[] t, double[] sigma, double[] residuals) {
+        for (int i = 0; i < k; i++) {
+            sigma[i] = l[i * k + i];
+            double right = 0; // ‖G·vᵢ − σᵢ·uᵢ‖
+            double left = outside(rr, t, i); // ‖Gᵀ·uᵢ − σᵢ·vᵢ‖
+            for (int j = 0; j < i; j++) {
+                right = Math.hypot(right, l[i * k + j]);
+            }
+            for (int j = i + 1; j < k; j++) {
+                left = Math.hypot(left, l[j * k + i]);
+            }
+            residuals[i] = Math.max(right, left) / l[0];
+        }
+    }
+
+    /**
+     * The residuals by one more product with Gᵀ.
+     *
+     * @param u U; G·(V·X) where that has dependent columns: it is overwritten by U, and {@code sigma} is found too
+     */
+    private void measured(Matrix u, Matrix vt, boolean dependent, double[] sigma, double[] residuals) {
+        try (Matrix right = device.temporary(type, g.cols(), k); Matrix back = device.temporary(type, g.cols(), k);
+                Matrix gv = device.temporary(type, g.rows(), k); Matrix triangle = device.temporary(type, k, k)) {
+            Triplets.transpose(vt, right);
+            if (dependent) {
+                device.copy(u, gv);
+                device.qr(u, triangle);
+            }
+            device.gemm(1 / basis.unit(), g, Op.TRANSPOSE, u, Op.NONE, 0, back);
+            if (dependent) {
+                for (int i = 0; i < k; i++) {
+                    sigma[i] = Math.max(0, device.dot(back.columns(i, i + 1), right.columns(i, i + 1)));
+                }
+                System.arraycopy(Residuals.of(gv, u, sigma), 0, residuals, 0, k);
+            }
+            double[] left = Residuals.of(back, right, sigma);
+            for (int i = 0; i < k; i++) {
+                residuals[i] = Math.max(residuals[i], left[i]);
+            }
+        }
+    }
+}
