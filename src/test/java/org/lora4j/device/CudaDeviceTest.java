@@ -260,6 +260,24 @@ class CudaDeviceTest extends SimCudaTest {
         device.close();
     }
 
+    /** The copy is under way though the event behind it could not be recorded: what is copied next must not meet it in the same pinned memory. */
+    @Test
+    void aCopyThatFailedHalfWayDoesNotReachLaterOnes() {
+        try (Device device = SimCuda.open()) {
+            Matrix a = device.allocate(TYPE, 1, 2);
+            Matrix b = device.allocate(TYPE, 1, 2);
+            device.fill(a, 0);
+            a.write(1, 2);
+            b.write(3, 4);
+            SimCuda.failAt(3, 1); // cudaSetDevice, the copy, cudaEventRecord
+            assertTrue(assertThrows(NativeException.class, a::read).getMessage().contains("cudaEventRecord"));
+            a.write(5, 6);
+            b.write(7, 8);
+            assertArrayEquals(new double[] {5, 6}, a.read());
+            assertArrayEquals(new double[] {7, 8}, b.read());
+        }
+    }
+
     @Test
     void heldHostMemoryOfAnotherThreadOrClosedIsRefusedBeforeAnyCall() {
         try (Device device = SimCuda.open()) {
