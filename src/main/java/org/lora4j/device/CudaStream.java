@@ -24,6 +24,7 @@ final class CudaStream {
     final MemorySegment solver; // cusolverDnHandle_t
     final MemorySegment svd; // gesvdjInfo_t
     final int svdSweeps;
+    final double svdSlack; // what a decomposition's elements may be off by beyond rounding, as the options want it
 
     private final MemorySegment alphas;
     private final MemorySegment betas;
@@ -36,6 +37,7 @@ final class CudaStream {
         cusolver = libraries.cusolver();
         index = options.index();
         svdSweeps = options.svdSweeps() == 0 ? 100 : options.svdSweeps();
+        svdSlack = 4 * options.svdTolerance() + (options.tf32() ? 0x1p-9 : 0);
         Arena arena = Arena.ofShared();
         closers.push(arena::close);
         alphas = arena.allocate(8, 8);
