@@ -7,7 +7,7 @@
 
 #define GIBIBYTE (1LL << 30)
 
-Simulation sim = {.epoch = 1, .devices = 2, .memory_limit = GIBIBYTE, .compute = true};
+Simulation sim = {.epoch = 1, .devices = 2, .driver = 13000, .memory_limit = GIBIBYTE, .compute = true};
 
 static Call control(void)
 {
@@ -20,7 +20,7 @@ EXPORT void simcuda_reset(void)
     streams_discard_all();
     objects_destroy_all();
     memory_release_all();
-    sim = (Simulation){.epoch = sim.epoch + 1, .devices = 2, .memory_limit = GIBIBYTE, .compute = true,
+    sim = (Simulation){.epoch = sim.epoch + 1, .devices = 2, .driver = 13000, .memory_limit = GIBIBYTE, .compute = true,
         .log = sim.log, .log_capacity = sim.log_capacity};
     call_end(&call);
 }
@@ -50,6 +50,13 @@ EXPORT void simcuda_no_convergence(int times)
     call_end(&call);
 }
 
+EXPORT void simcuda_wrong_svd(int times)
+{
+    Call call = control();
+    sim.wrong = times > 0 ? times : 0;
+    call_end(&call);
+}
+
 EXPORT void simcuda_memory_limit(long long bytes)
 {
     Call call = control();
@@ -61,6 +68,13 @@ EXPORT void simcuda_devices(int count)
 {
     Call call = control();
     sim.devices = count < -1 ? -1 : count > MAX_DEVICES ? MAX_DEVICES : count;
+    call_end(&call);
+}
+
+EXPORT void simcuda_driver(int version)
+{
+    Call call = control();
+    sim.driver = version;
     call_end(&call);
 }
 

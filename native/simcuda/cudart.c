@@ -17,7 +17,7 @@ EXPORT cudaError_t cudaRuntimeGetVersion(int *version)
 EXPORT cudaError_t cudaDriverGetVersion(int *version)
 {
     Call call = call_begin_uncounted(CUDART, __func__);
-    if (host_pointer(&call, "version", version)) *version = sim.devices < 0 ? 0 : 13000;
+    if (host_pointer(&call, "version", version)) *version = sim.devices < 0 ? 0 : sim.driver;
     END;
 }
 

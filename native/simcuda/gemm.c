@@ -1,4 +1,7 @@
-/* The products of cuBLAS. 16-bit elements are widened to float32, summed in it and rounded once. */
+/*
+ * The products of cuBLAS. 16-bit elements are widened to float32, summed in it and rounded once; twice unless the math mode
+ * disallows reductions in the type of C.
+ */
 #include "simulation.h"
 
 #include <cblas.h>
@@ -19,7 +22,7 @@ typedef struct Gemm {
     enum CBLAS_TRANSPOSE opa, opb;
     int m, n, k, batches;
     double alpha, beta;
-    bool tf32;
+    bool tf32, reduced; /* whether sums may be kept in the type of C on the way */
     Factor a, b, c;
     char *workspace;
     size_t workspace_size;
@@ -60,17 +63,23 @@ static void run_one(const Gemm *g, int batch)
             (float *)at(&g->b, batch), g->b.leading, (float)g->beta, (float *)at(&g->c, batch), g->c.leading);
         return;
     }
-    float *a = widened(&g->a, batch, g->tf32), *b = widened(&g->b, batch, g->tf32), *c = widened(&g->c, batch, false);
-    cblas_sgemm(CblasColMajor, g->opa, g->opb, g->m, g->n, g->k, (float)g->alpha, a, leading(g->a.rows), b, leading(g->b.rows),
-        (float)g->beta, c, leading(g->m));
-    for (size_t j = 0; j < (size_t)g->n; j++) {
-        for (size_t i = 0; i < (size_t)g->m; i++) {
-            number_put(at(&g->c, batch), g->c.type, j * (size_t)g->c.leading + i, c[j * (size_t)g->m + i]);
+    float *a = widened(&g->a, batch, g->tf32), *b = widened(&g->b, batch, g->tf32);
+    int lda = leading(g->a.rows), ldb = leading(g->b.rows), parts = g->reduced && g->k > 1 ? 2 : 1;
+    for (int part = 0; part < parts; part++) {
+        size_t from = part ? (size_t)g->k / 2 : 0, to = part < parts - 1 ? (size_t)g->k / 2 : (size_t)g->k;
+        float *c = widened(&g->c, batch, false);
+        cblas_sgemm(CblasColMajor, g->opa, g->opb, g->m, g->n, (int)(to - from), (float)g->alpha,
+            a + from * (g->opa == CblasNoTrans ? (size_t)lda : 1), lda, b + from * (g->opb == CblasNoTrans ? 1 : (size_t)ldb), ldb,
+            part ? 1 : (float)g->beta, c, leading(g->m));
+        for (size_t j = 0; j < (size_t)g->n; j++) {
+            for (size_t i = 0; i < (size_t)g->m; i++) {
+                number_put(at(&g->c, batch), g->c.type, j * (size_t)g->c.leading + i, c[j * (size_t)g->m + i]);
+            }
         }
+        free(c);
     }
     free(a);
     free(b);
-    free(c);
 }
 
 static void run_gemm(void *arguments)
@@ -119,6 +128,7 @@ static void gemm(Call *call, cublasHandle_t handle, int opa, int opb, int m, int
     if (!operands_resolved(call, h->object.device, o, 4)) return;
     Gemm g = {opa ? CblasTrans : CblasNoTrans, opb ? CblasTrans : CblasNoTrans, m, n, k, batches, number_at(alpha, scalar, 0),
         number_at(beta, scalar, 0), (h->math & CUBLAS_TF32_TENSOR_OP_MATH) == CUBLAS_TF32_TENSOR_OP_MATH && typeA == CUDA_R_32F,
+        !(h->math & CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION) && bytes_of(typeC) == 2,
         {o[0].data, typeA, am, an, lda, strideA}, {o[1].data, typeB, bm, bn, ldb, strideB}, {o[2].data, typeC, m, n, ldc, strideC},
         o[3].data, h->workspace_size};
     stream_queue(call, stream, run_gemm, &g, sizeof g, NULL, NULL);

@@ -24,10 +24,14 @@ void simcuda_fail_late(long long k, int code);
 int simcuda_fault_struck(void);
 /* The next `times` gesvdj calls do not converge: info = min(m, n) + 1. */
 void simcuda_no_convergence(int times);
+/* The next `times` gesvdj calls give a wrong V and say nothing of it. */
+void simcuda_wrong_svd(int times);
 /* Bytes of device memory of each device. */
 void simcuda_memory_limit(long long bytes);
 /* How many devices the machine has; 0: cudaGetDeviceCount answers cudaErrorNoDevice. -1: no driver, cudaErrorInsufficientDriver. */
 void simcuda_devices(int count);
+/* The newest CUDA that the driver takes, 13000 by default. */
+void simcuda_driver(int version);
 /* 0: calls are checked and counted but no arithmetic is done and nothing is copied, to time the caller. */
 void simcuda_compute(int on);
 

@@ -23,14 +23,14 @@
 
 typedef struct Simulation {
     long long epoch; /* of resets: what a thread remembers of an older one is forgotten */
-    int devices;
+    int devices, driver;
     long long memory_limit;
     bool compute;
     long long fail_in, late_in; /* calls until the fault; 0: none */
     int fail_code, late_code;
     bool struck;
     int sticky; /* the late fault has struck: code of cudart */
-    int unconverged;
+    int unconverged, wrong;
     const char **log;
     size_t calls, log_capacity;
     long long copies[5], copied_bytes[5], synchronisations, violations;

@@ -62,7 +62,7 @@ record KernelTiming(long b, long m, long n, int r, double frozenGemmMs, double f
                 for (int three = 0; three < work.length; three += 3) {
                     for (int j = 0; j < 3; j++) { // each three in another order every round
                         int which = three + Math.floorMod(i + j, 3);
-                        double elapsed = time(work[which]);
+                        double elapsed = time(device, work[which]);
                         if (i >= 0) {
                             ms[which][i] = elapsed;
                         }
@@ -84,9 +84,11 @@ record KernelTiming(long b, long m, long n, int r, double frozenGemmMs, double f
         }
     }
 
-    private static double time(Runnable work) {
+    private static double time(Device device, Runnable work) {
+        device.synchronize();
         long start = System.nanoTime();
         work.run();
+        device.synchronize();
         return (System.nanoTime() - start) / 1e6;
     }
 

@@ -14,7 +14,8 @@ import org.lora4j.bindings.cuda.cuda_h;
  * is lost and only closing is left.
  *
  * <p>Host memory that is copied goes through pinned memory of the device's own. {@link #borrow} takes device memory of the
- * caller, as a segment whose address is the device pointer; its length may be 0, which then isn't checked.
+ * caller, as a segment whose address is the device pointer; its length may be 0: then no more is known of it than what
+ * the driver tells of its first and its last byte. What other streams still do to it isn't waited for.
  *
  * <p>Each operation makes its GPU the calling thread's current device, and leaves it so.
  */
@@ -34,7 +35,7 @@ public final class CudaDevice extends Device {
         this.memory = new CudaMemory(s, this);
         this.staging = new CudaStaging(s, this);
         this.elements = new CudaElements(s, memory, staging);
-        this.factorisations = new CudaFactorisations(s, memory, staging);
+        this.factorisations = new CudaFactorisations(s, memory, staging, elements);
     }
 
     /** Opens a GPU with a stream of its own and float32 throughout, counted from 0 in CUDA's own order. */
@@ -97,16 +98,15 @@ public final class CudaDevice extends Device {
         return s.stream;
     }
 
-    /** Waits until everything that was queued is done. */
-    public void synchronize() {
-        enter();
-        s.synchronize();
-        staging.synchronised();
-    }
-
     @Override
     void bind() {
         s.select();
+    }
+
+    @Override
+    void doSynchronize() {
+        s.synchronize();
+        staging.synchronised();
     }
 
     @Override
@@ -147,12 +147,19 @@ public final class CudaDevice extends Device {
             throw new IllegalArgumentException("the memory has " + pointer.byteSize() + " bytes; a matrix of " + rows + "×" + cols + " " + type
                     + " with leading dimension " + leadingDimension + " needs " + needed);
         }
-        int owner = needed == 0 ? s.index : s.cudart.deviceOf(pointer, s.inFlight);
-        if (owner != s.index) {
-            throw new IllegalArgumentException("the memory at address 0x" + Long.toHexString(pointer.address()) + " is "
-                    + (owner < 0 ? "no GPU's" : "GPU " + owner + "'s") + "; it must be GPU " + s.index + "'s");
+        if (needed > 0) {
+            checkOwner(pointer, 0);
+            checkOwner(pointer, needed - 1);
         }
         return MemorySegment.ofAddress(pointer.address());
+    }
+
+    private void checkOwner(MemorySegment pointer, long offset) {
+        int owner = s.cudart.deviceOf(MemorySegment.ofAddress(pointer.address() + offset), s.inFlight);
+        if (owner != s.index) {
+            throw new IllegalArgumentException("the memory at address 0x" + Long.toHexString(pointer.address()) + (offset == 0 ? "" : " + " + offset)
+                    + " is " + (owner < 0 ? "no GPU's" : "GPU " + owner + "'s") + "; it must be GPU " + s.index + "'s");
+        }
     }
 
     @Override

@@ -112,7 +112,7 @@ final class CudaElements {
     }
 
     /** Row by row on the GPU, as products of a row with a column; their sum on the host. */
-    private double dot(DataType type, MemorySegment a, long lda, MemorySegment b, long ldb, long rows, long cols) {
+    double dot(DataType type, MemorySegment a, long lda, MemorySegment b, long ldb, long rows, long cols) {
         DataType sum = type.accumulation();
         double total = 0;
         try (CudaScratch scratch = new CudaScratch(memory, sum)) {

@@ -18,11 +18,13 @@ final class CudaFactorisations {
     private final CudaStream s;
     private final CudaMemory memory;
     private final CudaStaging staging;
+    private final CudaSvdCheck check;
 
-    CudaFactorisations(CudaStream stream, CudaMemory memory, CudaStaging staging) {
+    CudaFactorisations(CudaStream stream, CudaMemory memory, CudaStaging staging, CudaElements elements) {
         this.s = stream;
         this.memory = memory;
         this.staging = staging;
+        this.check = new CudaSvdCheck(stream, staging, elements);
     }
 
     /** A = U·diag(s)·Vᵀ by gesvdj of Aᵀ = V·diag(s)·Uᵀ; {@code largest} is A's largest element. */
@@ -48,15 +50,20 @@ final class CudaFactorisations {
                 s.cusolver.gesvdj(s.solver, type, n, m, copy, n, sigma.segment(), vt.segment(), ldu, left, m, scratch.elements(lwork), lwork, info,
                         s.svd, s.inFlight);
             }
+            String call = "cusolverDn" + (type == DataType.FLOAT32 ? "S" : "D") + (m == n && n <= SMALL ? "gesvdjBatched" : "gesvdj") + "(m=" + n + ", n=" + m + ")";
+            checkConverged(call, info, m == n && n <= SMALL);
+            s.geam(type, cuda_h.CUBLAS_OP_N(), n, m, scale, a.segment(), a.leadingDimension(), copy, n);
+            String defect = check.defect(scratch, type, n, m, k, copy, vt.segment(), ldu, sigma.segment(), left, m);
+            if (defect != null) {
+                throw new NativeException(call, 0, defect);
+            }
             s.geam(type, cuda_h.CUBLAS_OP_T(), k, m, 1, left, m, u.segment(), u.leadingDimension());
             s.geam(type, cuda_h.CUBLAS_OP_N(), k, 1, 1 / scale, sigma.segment(), k, sigma.segment(), k);
-            checkConverged(a, info, m == n && n <= SMALL);
         }
     }
 
-    private void checkConverged(Matrix a, MemorySegment info, boolean batched) {
+    private void checkConverged(String call, MemorySegment info, boolean batched) {
         int code = info(info);
-        String call = "cusolverDn" + (a.type() == DataType.FLOAT32 ? "S" : "D") + (batched ? "gesvdjBatched" : "gesvdj") + "(m=" + a.cols() + ", n=" + a.rows() + ")";
         if (code > 0) {
             throw new SvdNotConvergedException(call, code, batched ? s.svdSweeps : s.cusolver.sweeps(s.solver, s.svd, s.inFlight),
                     batched ? Double.NaN : s.cusolver.residual(s.solver, s.svd, s.inFlight));

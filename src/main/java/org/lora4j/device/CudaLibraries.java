@@ -163,6 +163,10 @@ final class CudaLibraries {
         if (version < OLDEST) {
             throw new UnsatisfiedLinkError("it is CUDA " + text(version) + "; 12.0 is the oldest that is supported");
         }
+        int driver = cudart.driverVersion(); // 0 without one, which the search for a GPU will tell
+        if (driver > 0 && driver / 1000 < version / 1000) {
+            throw new UnsatisfiedLinkError("it is CUDA " + text(version) + "; the driver is for up to " + text(driver));
+        }
         return cudart;
     }
 

@@ -8,15 +8,24 @@ import java.lang.foreign.MemorySegment;
  * @param index which GPU, from 0 in CUDA's own order
  * @param stream a {@code cudaStream_t} of the caller, who keeps it and closes the device first; {@link MemorySegment#NULL}
  *     is CUDA's default stream; null makes a stream of the device's own
- * @param tf32 whether float32 products may round their factors to 10 bits (TF32 tensor cores); false is float32 throughout
+ * @param tf32 whether float32 products, those inside {@code dot} and {@code triangularSolve} too, may round their factors to
+ *     10 bits (TF32 tensor cores); false is float32 throughout
  * @param svdTolerance of {@code gesvdj}: what may be left beside the diagonal, relative to the matrix; 0 is the library's default, ε
  * @param svdSweeps the most sweeps of {@code gesvdj}; 0 is the library's default, 100
  */
 public record CudaOptions(int index, MemorySegment stream, boolean tf32, double svdTolerance, int svdSweeps) {
-    /** @throws IllegalArgumentException for a negative index, tolerance or number of sweeps */
+    private static final long PER_THREAD = 2; // the handle of cudaStreamPerThread
+
+    /** @throws IllegalArgumentException for a negative index, tolerance or number of sweeps, or what can't be a stream for all threads */
     public CudaOptions {
         if (index < 0) {
             throw new IllegalArgumentException("index " + index + ": GPUs are counted from 0");
+        }
+        if (stream != null && !stream.isNative()) {
+            throw new IllegalArgumentException("the stream is memory on the heap; it must be a cudaStream_t");
+        }
+        if (stream != null && stream.address() == PER_THREAD) {
+            throw new IllegalArgumentException("cudaStreamPerThread is another stream in every thread, but a device has one; create a stream for it");
         }
         if (!(svdTolerance >= 0) || Double.isInfinite(svdTolerance) || svdSweeps < 0) {
             throw new IllegalArgumentException("svdTolerance " + svdTolerance + ", svdSweeps " + svdSweeps + ": they must be finite and not negative");

@@ -118,6 +118,7 @@ final class CudaStaging {
         private MemorySegment memory = MemorySegment.NULL;
         private MemorySegment event;
         private long copy; // the last one from or to here
+        private boolean recorded; // whether the event is behind it
 
         void reserve(long bytes) {
             if (event == null) {
@@ -136,13 +137,19 @@ final class CudaStaging {
         }
 
         void queued() {
-            stream.cudart.record(event, stream.stream, stream.inFlight);
             copy = ++queued;
+            recorded = false; // if that fails, the copy is on its way all the same
+            stream.cudart.record(event, stream.stream, stream.inFlight);
+            recorded = true;
         }
 
         void await() {
             if (copy > done) {
-                stream.cudart.synchronizeEvent(event, stream.inFlight);
+                if (recorded) {
+                    stream.cudart.synchronizeEvent(event, stream.inFlight);
+                } else {
+                    stream.synchronize();
+                }
                 done = copy;
             }
         }

@@ -24,11 +24,11 @@ final class CudaStream {
     final MemorySegment solver; // cusolverDnHandle_t
     final MemorySegment svd; // gesvdjInfo_t
     final int svdSweeps;
+    final double svdSlack; // what a decomposition's elements may be off by beyond rounding, as the options want it
 
-    private final Arena arena = Arena.ofShared();
-    private final MemorySegment alphas = arena.allocate(8, 8);
-    private final MemorySegment betas = arena.allocate(8, 8);
-    private final MemorySegment word = arena.allocate(8, 8);
+    private final MemorySegment alphas;
+    private final MemorySegment betas;
+    private final MemorySegment word;
     private final Deque<Runnable> closers = new ArrayDeque<>(); // the last opened first
 
     CudaStream(CudaLibraries libraries, CudaOptions options) {
@@ -37,7 +37,12 @@ final class CudaStream {
         cusolver = libraries.cusolver();
         index = options.index();
         svdSweeps = options.svdSweeps() == 0 ? 100 : options.svdSweeps();
+        svdSlack = 4 * options.svdTolerance() + (options.tf32() ? 0x1p-9 : 0);
+        Arena arena = Arena.ofShared();
         closers.push(arena::close);
+        alphas = arena.allocate(8, 8);
+        betas = arena.allocate(8, 8);
+        word = arena.allocate(8, 8);
         try {
             select();
             if (options.stream() == null) {
@@ -53,8 +58,8 @@ final class CudaStream {
             closers.push(() -> cublas.destroy(blas, inFlight));
             cublas.setStream(blas, stream, inFlight);
             cublas.setWorkspace(blas, workspace, workspaceBytes, inFlight); // after the stream, which takes it away
-            cublas.setMathMode(blas, options.tf32() ? cuda_h.CUBLAS_TF32_TENSOR_OP_MATH()
-                    : cuda_h.CUBLAS_DEFAULT_MATH() | cuda_h.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION(), inFlight);
+            cublas.setMathMode(blas, (options.tf32() ? cuda_h.CUBLAS_TF32_TENSOR_OP_MATH() : cuda_h.CUBLAS_DEFAULT_MATH())
+                    | cuda_h.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION(), inFlight);
             solver = cusolver.create(inFlight);
             closers.push(() -> cusolver.destroy(solver, inFlight));
             cusolver.setStream(solver, stream, inFlight);

@@ -113,6 +113,15 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
 
     // ---- life
 
+    /**
+     * Waits until everything that was asked for is done, as before looking at a clock; what failed of it is thrown here. The
+     * host has always done it already.
+     */
+    public final void synchronize() {
+        enter();
+        doSynchronize();
+    }
+
     /** What this device has done so far. */
     public final Counters counters() {
         checkOwned();
@@ -230,6 +239,8 @@ abstract sealed class DeviceMemory implements AutoCloseable permits Device {
 
     /** Of two that are not empty and differ in type. */
     abstract void doConvert(Matrix source, Matrix target);
+
+    void doSynchronize() {}
 
     abstract void doClose();
 }

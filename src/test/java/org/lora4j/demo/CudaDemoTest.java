@@ -1,6 +1,7 @@
 package org.lora4j.demo;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.List;
@@ -11,6 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.lora4j.demo.Adaptation.Method;
 import org.lora4j.demo.Adaptation.Outcome;
 import org.lora4j.demo.Adaptation.Plan;
+import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.HostDevice;
 import org.lora4j.device.SimCuda;
@@ -18,13 +20,13 @@ import org.lora4j.device.SimCuda;
 /** The demonstration's trainings, shortened, on the simulated GPU. */
 @Tag("cuda")
 class CudaDemoTest {
-    private static final Plan SHORT = new Plan(new double[] {5e-3}, 10, 1, 40);
+    private static final Plan SHORT = new Plan(new double[] {5e-3}, 30, 1, 100);
 
     /**
-     * The losses are the host's to rounding. Both sum in float32 but in another order: each step of training multiplies the
-     * rounding errors u of the weights by some factor; 50 steps leave a few thousand u where an error of the device would
-     * leave a share of the loss itself. LoRA-GA starts from singular vectors, which rounding turns by u·σ₁ over the distance
-     * of neighbouring singular values, a thousandth or less here: its losses agree to a hundredth.
+     * Full fine-tuning and LoRA use nothing but products and copies, and the simulated GPU multiplies by the host's library: the
+     * losses are the same bits. LoRA-GA starts from singular vectors, by other methods than the host's: rounding turns
+     * them by u·σ₁ over the distance of neighbouring singular values, a thousandth or less here, so its losses agree to a
+     * hundredth; what the start is good for agrees to rounding.
      */
     @Test
     void theLossesAreTheHosts() {
@@ -41,9 +43,21 @@ class CudaDemoTest {
             Outcome h = host.get(method).getFirst();
             Outcome g = gpu.get(method).getFirst();
             for (int i = 0; i < SHORT.steps(); i++) {
-                assertEquals(h.loss()[i], g.loss()[i], (method == Method.LORA_GA ? 1e-2 : 5e-4) * h.loss()[i], method + ", step " + i);
+                assertEquals(h.loss()[i], g.loss()[i], (method == Method.LORA_GA ? 1e-2 : 0) * h.loss()[i], method + ", step " + i);
             }
-            assertEquals(h.firstStepAlignment(), g.firstStepAlignment(), 1e-4, method.toString());
+            double summing = 4 * DataType.FLOAT32.unitRoundoff() * Math.sqrt(512 * 512); // over a layer's elements
+            assertEquals(h.firstStepAlignment(), g.firstStepAlignment(), summing, method.toString());
+        }
+    }
+
+    /** A GPU's clock would else stop when the work is queued. */
+    @Test
+    void kernelsAreTimedUntilTheyAreDone() {
+        assumeTrue(SimCuda.isBuilt(), "the simulated CUDA device was not built: it needs a C compiler and CMake");
+        try (Device device = SimCuda.open()) {
+            long before = SimCuda.synchronisations();
+            KernelTiming.measure(device, 2, 4, 4, 1, 20, () -> {});
+            assertTrue(SimCuda.synchronisations() - before >= 20 * 6, "six works a round");
         }
     }
 }

@@ -17,6 +17,7 @@ import org.lora4j.Scaling;
 import org.lora4j.device.Counters.Call;
 import org.lora4j.device.SimCuda.Copy;
 import org.lora4j.init.LoraGa;
+import org.lora4j.svd.BlockKrylovSvd;
 
 /** How many copies, products, allocations and waits each step of a layer's life costs: exactly these. */
 class CudaBudgetTest extends SimCudaTest {
@@ -76,7 +77,7 @@ class CudaBudgetTest extends SimCudaTest {
             Matrix other = device.allocate(type, B, N);
             device.copyIn(w, N, layer.weight()); // the first copy allocates pinned memory
             device.copyIn(w, N, layer.weight()); // and the second, for the other half
-            ((CudaDevice) device).synchronize(); // or a third would have to wait for the first
+            device.synchronize(); // or a third would have to wait for the first
             assertEquals(new Cost(1, M * N * size, 0, 0, 0, 0, 0), cost(() -> layer.load(w, N)), "load");
             for (int step = 0; step < 3; step++) {
                 assertEquals(new Cost(1, B * N * size, 1, B * M * size, 2, 0, 1), cost(() -> {
@@ -100,8 +101,9 @@ class CudaBudgetTest extends SimCudaTest {
     }
 
     /**
-     * G goes in once. Beyond it go in only the SVD's random start, 2r columns, and its small matrices; out come only small
-     * matrices, singular values and residuals. The product for W_fz is the only one beside the SVD's.
+     * G goes in once. All else is the SVD's own, as it does on its own: its random start of 2r columns and its small matrices go
+     * in, small matrices, singular values and residuals come out. Beside it there are one product, for W_fz, and what the
+     * checks read: the largest element of G, and the norm of W as sums of rows.
      */
     @ParameterizedTest
     @EnumSource(value = DataType.class, names = {"FLOAT32", "FLOAT64"})
@@ -115,21 +117,40 @@ class CudaBudgetTest extends SimCudaTest {
                 type.set(g, (long) i * n + j, type.get(g, (long) i * n + j) * Math.pow(0.7, j));
             }
         }
-        try (LoraLinear layer = new LoraLinear(device, new LoraConfig(R, 8, Scaling.RANK_STABILISED), type, m, n, false, 1);
+        LoraConfig config = new LoraConfig(R, 8, Scaling.RANK_STABILISED);
+        try (LoraLinear first = new LoraLinear(device, config, type, m, n, false, 1);
+                LoraLinear layer = new LoraLinear(device, config, type, m, n, false, 1);
                 Matrix gradient = device.allocate(type, m, n)) {
+            first.load(g, n);
             layer.load(g, n);
+            device.copyIn(g, n, gradient);
             LoraGa start = LoraGa.of(gradient);
-            Runnable initialise = () -> {
+            start.initialize(first); // allocates the workspace
+            Counters before = device.counters();
+            Cost svd = Cost.of(() -> new BlockKrylovSvd().top(gradient, 2 * R, 0).close());
+            Counters ofSvd = device.counters().since(before);
+            before = device.counters();
+            Cost cost = Cost.of(() -> {
                 device.copyIn(g, n, gradient);
                 start.initialize(layer);
-            };
-            initialise.run(); // allocates the workspace
-            Cost cost = Cost.of(initialise);
+            });
+            Counters whole = device.counters().since(before);
+
+            assertEquals(ofSvd.calls(Call.GEMM) + 1, whole.calls(Call.GEMM), "products");
+            assertEquals(ofSvd.calls(Call.COPY_IN) + 1, whole.calls(Call.COPY_IN));
+            assertEquals(ofSvd.calls(Call.COPY_OUT), whole.calls(Call.COPY_OUT));
+            assertEquals(svd.in + 1, cost.in, "copies in");
+            assertEquals(svd.bytesIn + m * n * size, cost.bytesIn);
+            assertEquals(svd.out + 2, cost.out, "copies out: the largest element, the sums of rows");
+            assertEquals(svd.bytesOut + (1 + m) * size, cost.bytesOut);
+            assertEquals(svd.gemms + 2, cost.gemms, "W_fz, and W's norm");
+            assertEquals(svd.mallocs, cost.mallocs);
+
             long start2r = 2L * R * n * size;
             long small = 64L * R * R * size; // (8r)²
-            assertTrue(cost.bytesIn >= m * n * size + start2r && cost.bytesIn <= m * n * size + start2r + 8 * small, cost.toString());
-            assertTrue(cost.bytesOut < 64 * small, cost.toString());
-            assertEquals(2, cost.mallocs, "U and V of the triplets; the workspace is used again");
+            assertTrue(svd.bytesIn >= start2r && svd.bytesIn <= start2r + 8 * small, svd.toString());
+            assertTrue(svd.bytesOut < 64 * small, svd.toString());
+            assertEquals(2, svd.mallocs, "U and V of the triplets; the workspace is used again");
         }
     }
 

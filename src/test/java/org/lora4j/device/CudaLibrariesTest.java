@@ -105,6 +105,17 @@ class CudaLibrariesTest extends SimCudaTest {
     }
 
     @Test
+    void aVersionThatIsTooNewForTheDriverIsPassedOver() throws IOException {
+        Files.createSymbolicLink(folder.resolve("libcudart.so.13"), Path.of(SimCuda.path()));
+        SimCuda.driver(12040);
+        String message = failure(folder.toString(), Map.of());
+        assertTrue(message.contains("libcudart.so.13: it is CUDA 13.0; the driver is for up to 12.4"), message);
+        assertTrue(message.contains("libcudart.so.12: there is no such file"), "the next was tried: " + message);
+        SimCuda.driver(13010);
+        CudaLibraries.load(folder.toString(), variable -> null);
+    }
+
+    @Test
     void whatIsMissingBesideTheRuntimeIsNamed() throws IOException {
         Files.createSymbolicLink(folder.resolve("libcudart.so.13"), Path.of(SimCuda.path()));
         CudaLibraries libraries = CudaLibraries.load(folder.toString(), variable -> null);

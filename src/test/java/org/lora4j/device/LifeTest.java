@@ -212,6 +212,7 @@ class LifeTest extends DeviceTest {
         all.put("cholesky", () -> device.cholesky(a));
         all.put("triangularSolve", () -> device.triangularSolve(Side.LEFT, Triangle.LOWER, Op.NONE, 1, a, b));
         all.put("symmetricEigen", () -> device.symmetricEigen(a, row));
+        all.put("synchronize", device::synchronize);
         all.put("counters", device::counters);
         all.put("checkOwned", device::checkOwned);
         all.put("handOver", () -> device.handOver(Thread.currentThread()));

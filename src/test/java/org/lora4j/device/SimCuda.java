@@ -75,12 +75,21 @@ public final class SimCuda {
         call("simcuda_no_convergence", null, times);
     }
 
+    static void wrongSvd(int times) {
+        call("simcuda_wrong_svd", null, times);
+    }
+
     static void memoryLimit(long bytes) {
         call("simcuda_memory_limit", null, bytes);
     }
 
     static void devices(int count) {
         call("simcuda_devices", null, count);
+    }
+
+    /** The newest CUDA that the driver takes, as 12040 for 12.4. */
+    static void driver(int version) {
+        call("simcuda_driver", null, version);
     }
 
     static void compute(boolean on) {
@@ -112,7 +121,7 @@ public final class SimCuda {
         return (long) call("simcuda_copied_bytes", ValueLayout.JAVA_LONG, kind.ordinal());
     }
 
-    static long synchronisations() {
+    public static long synchronisations() {
         return (long) call("simcuda_synchronisations", ValueLayout.JAVA_LONG);
     }
 
