@@ -194,7 +194,7 @@ final class Nd4jContender implements Contender {
     }
 
     private static float[] values(INDArray a) {
-        return a.dup('c').reshape('c', a.length()).toFloatVector();
+        return a.dup('c').data().asFloat();
     }
 
     @Override

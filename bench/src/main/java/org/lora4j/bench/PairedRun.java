@@ -72,7 +72,7 @@ final class PairedRun {
                     calls.put(c, n);
                     slow.put(c, ms > SLOW_MS);
                     round += ms > SLOW_MS ? 0 : PAUSE_MS + (n > 1 ? n + 1 : n) * ms;
-                } catch (ArithmeticException | IOException | IllegalStateException e) {
+                } catch (IOException | RuntimeException e) {
                     if (c == contenders.getFirst()) {
                         throw e;
                     }

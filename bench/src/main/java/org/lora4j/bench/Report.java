@@ -56,7 +56,7 @@ final class Report {
                 ceilings.entrySet().stream().map(e -> e.getKey() + " %.0f".formatted(e.getValue())).toList(), gbs, 512);
         line("");
         line("Every ratio is the other's time over this library's, measured in turns within one round; given is the median of the rounds' ratios and, in "
-                + "brackets, an interval that holds the true median with 95 %% probability (order statistics; for what takes over 3 s a call, three rounds and "
+                + "brackets, an interval that holds the true median with 95 % probability (order statistics; for what takes over 3 s a call, three rounds and "
                 + "their extremes). All have the same threads, float32 and the same fresh random inputs, and every result was verified against sums in float64 "
                 + "before it was timed. Between turns the bench waits until the spinning threads of the one before sleep. `OPENBLAS_CORETYPE` is removed from "
                 + "the environment, for all. ND4J is loaded first, so each of the two OpenBLAS libraries serves its own. *usual* is what users write (a new "
