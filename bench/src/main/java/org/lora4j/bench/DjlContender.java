@@ -51,7 +51,7 @@ final class DjlContender implements Contender {
 
     @Override
     public boolean takes(Item some) {
-        return some.work() != Work.INIT;
+        return best ? some.work() != Work.INIT : some.work().isPass(); // a merge has one form only
     }
 
     @Override

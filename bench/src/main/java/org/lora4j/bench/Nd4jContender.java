@@ -55,7 +55,7 @@ final class Nd4jContender implements Contender {
 
     @Override
     public String description() {
-        return "ND4J " + Nd4j.class.getPackage().getImplementationVersion() + ", " + loaded + ", " + org.bytedeco.openblas.global.openblas.blas_get_num_threads()
+        return "ND4J " + System.getProperty("bench.nd4j") + ", " + loaded + ", " + org.bytedeco.openblas.global.openblas.blas_get_num_threads()
                 + " threads";
     }
 
