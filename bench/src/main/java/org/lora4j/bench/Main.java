@@ -147,7 +147,7 @@ public final class Main implements Callable<Integer> {
         Path folder = quick ? Files.createDirectories(target.resolve("quick")) : bench;
         Results.write(session, machine, (quick ? folder : target).resolve("results.json"));
         List<String> pictures = Pictures.draw(session, folder.resolve("pictures"));
-        Report.write(session, machine, "bench/run" + (quick ? " --quick" : ""), pictures, "pictures/", folder.resolve("RESULTS.md"));
+        Report.write(session, machine, "bench/run" + (quick ? " --quick" : ""), pictures, bench.resolve("notes.md"), folder.resolve("RESULTS.md"));
         OUT.printf("%nWrote %s, %s and %s after %.0f s%n", folder.resolve("RESULTS.md"), folder.resolve("pictures"),
                 (quick ? folder : target).resolve("results.json"), session.seconds);
         return 0;

@@ -11,7 +11,7 @@ import java.util.function.Predicate;
 
 import org.lora4j.bench.Lora4jContender.Form;
 
-/** The results for people: RESULTS.md with its tables. */
+/** The results for people: RESULTS.md with its tables; at its end what a person has found out about them, notes.md. */
 final class Report {
     private static final String[] COLUMNS = {"nd4j", "nd4j usual", "djl", "djl usual", "peft"};
 
@@ -26,7 +26,7 @@ final class Report {
         gbs = session.readGBs;
     }
 
-    static void write(Session session, Machine machine, String command, List<String> pictures, String prefix, Path file) throws IOException {
+    static void write(Session session, Machine machine, String command, List<String> pictures, Path notes, Path file) throws IOException {
         Report report = new Report(session);
         report.head(machine, command);
         report.goals();
@@ -35,7 +35,9 @@ final class Report {
         report.starts();
         report.growths();
         report.line("");
-        pictures.stream().filter(name -> !name.isEmpty()).forEach(name -> report.line("![" + name.replace(".png", "") + "](" + prefix + name + ")"));
+        pictures.stream().filter(name -> !name.isEmpty()).forEach(name -> report.line("![" + name.replace(".png", "") + "](pictures/" + name + ")"));
+        report.line("");
+        report.text.append(Files.readString(notes));
         Files.writeString(file, report.text);
     }
 
