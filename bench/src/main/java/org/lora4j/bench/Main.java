@@ -81,10 +81,17 @@ public final class Main implements Callable<Integer> {
         session.finished = finished;
         session.save(file);
         if (!finished) {
+            if (!gate && !session.items.isEmpty()) {
+                report(machine, target, items.size());
+            }
             OUT.println("Stopped after " + session.items.size() + " of " + items.size() + " items; start it again to go on");
             return STOPPED;
         }
-        return gate ? gate(machine) : report(machine, target);
+        if (gate) {
+            return gate(machine);
+        }
+        report(machine, target, items.size());
+        return 0;
     }
 
     private boolean isTimeUp() {
@@ -143,14 +150,13 @@ public final class Main implements Callable<Integer> {
         return true;
     }
 
-    private int report(Machine machine, Path target) throws IOException {
+    private void report(Machine machine, Path target, int asked) throws IOException {
         Path folder = quick ? Files.createDirectories(target.resolve("quick")) : bench;
         Results.write(session, machine, (quick ? folder : target).resolve("results.json"));
         List<String> pictures = Pictures.draw(session, folder.resolve("pictures"));
-        Report.write(session, machine, "bench/run" + (quick ? " --quick" : ""), pictures, bench.resolve("notes.md"), folder.resolve("RESULTS.md"));
+        Report.write(session, machine, "bench/run" + (quick ? " --quick" : ""), asked, pictures, bench.resolve("notes.md"), folder.resolve("RESULTS.md"));
         OUT.printf("%nWrote %s, %s and %s after %.0f s%n", folder.resolve("RESULTS.md"), folder.resolve("pictures"),
                 (quick ? folder : target).resolve("results.json"), session.seconds);
-        return 0;
     }
 
     private int gate(Machine machine) throws IOException {

@@ -26,9 +26,9 @@ final class Report {
         gbs = session.readGBs;
     }
 
-    static void write(Session session, Machine machine, String command, List<String> pictures, Path notes, Path file) throws IOException {
+    static void write(Session session, Machine machine, String command, int asked, List<String> pictures, Path notes, Path file) throws IOException {
         Report report = new Report(session);
-        report.head(machine, command);
+        report.head(machine, command, asked);
         report.goals();
         report.works();
         report.overheads();
@@ -45,10 +45,14 @@ final class Report {
         text.append(values.length == 0 ? format : format.formatted(values)).append('\n');
     }
 
-    private void head(Machine machine, String command) {
+    private void head(Machine machine, String command, int asked) {
         line("# Results");
         line("");
         line("Written by `%s`; not edited. %s.", command, session.date.substring(0, 10));
+        if (!session.finished) {
+            line("");
+            line("**Unfinished**: %d of %d items, and %d lines of growth, are there.", session.items.size(), asked, session.growth.size());
+        }
         line("");
         line("- Machine: %s", machine);
         session.descriptions.forEach((name, words) -> line("- %s: %s", name, words));
