@@ -3,7 +3,9 @@ package org.lora4j.bench;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Locale;
+import java.util.stream.Stream;
 
 /**
  * The machine, as far as results depend on it.
@@ -32,6 +34,20 @@ record Machine(String cpu, String instructions, int threads, long cacheBytes) {
         } catch (IOException e) {
             return "";
         }
+    }
+
+    /** Seconds of processor time that everything but this process and its children has used, or 0 where that can't be told. */
+    static double othersSeconds() {
+        String[] fields = read("/proc/stat").lines().findFirst().orElse("").split(" +"); // cpu user nice system idle iowait irq softirq steal …
+        if (fields.length < 9) {
+            return 0;
+        }
+        double busy = 0;
+        for (int i : new int[] {1, 2, 3, 6, 7, 8}) {
+            busy += Double.parseDouble(fields[i]) / 100;
+        }
+        return busy - Stream.concat(Stream.of(ProcessHandle.current()), ProcessHandle.current().descendants())
+                .mapToDouble(process -> process.info().totalCpuDuration().map(Duration::toMillis).orElse(0L) / 1e3).sum();
     }
 
     /** Machines that one baseline serves: ratios depend on instructions and threads more than on anything else. */

@@ -23,8 +23,11 @@ final class PairedRun {
     private static final double SLOW_MS = 3000;
     private static final int SLOW_ROUNDS = 3;
 
-    /** Milliseconds by contender, one value a round; and for each that was left out of this item the reason. */
-    record Times(Map<String, double[]> ms, Map<String, Double> captured, Map<String, String> absent) {
+    /**
+     * Milliseconds by contender, one value a round; for each that was left out of this item the reason; and how much of the
+     * processors other processes used meanwhile, which spoils times.
+     */
+    record Times(Map<String, double[]> ms, Map<String, Double> captured, Map<String, String> absent, double othersPercent) {
         /** The other's time over the time of {@code name}, round by round. */
         Interval ratio(String other, String name) {
             double[] a = ms.get(other);
@@ -80,7 +83,11 @@ final class PairedRun {
                 }
             }
             int rounds = (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
-            return new Times(rounds(calls, slow, rounds), captured, absent);
+            long start = System.nanoTime();
+            double before = Machine.othersSeconds();
+            Map<String, double[]> ms = rounds(calls, slow, rounds);
+            double others = (Machine.othersSeconds() - before) / ((System.nanoTime() - start) / 1e9) / Runtime.getRuntime().availableProcessors();
+            return new Times(ms, captured, absent, 100 * Math.max(0, others));
         } finally {
             for (Contender c : prepared) {
                 c.release();

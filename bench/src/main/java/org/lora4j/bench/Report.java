@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -14,6 +15,9 @@ import org.lora4j.bench.Lora4jContender.Form;
 /** The results for people: RESULTS.md with its tables; at its end what a person has found out about them, notes.md. */
 final class Report {
     private static final String[] COLUMNS = {"nd4j", "nd4j usual", "djl", "djl usual", "peft"};
+
+    /** Percent of the processors that others may use without being noticed. */
+    private static final double QUIET = 3;
 
     private final Session session;
     private final StringBuilder text = new StringBuilder();
@@ -60,6 +64,12 @@ final class Report {
         Map<String, Double> ceilings = new TreeMap<>(session.gemmGflops);
         line("- Ceilings: square product %.0f GFLOP/s (best of %s), reading memory %.1f GB/s by all threads, %d MiB", gflops,
                 ceilings.entrySet().stream().map(e -> e.getKey() + " %.0f".formatted(e.getValue())).toList(), gbs, 512);
+        double[] others = session.items.stream().mapToDouble(Measured::othersPercent).toArray();
+        if (others.length > 0) {
+            Interval busy = Interval.of(others);
+            line("- Other processes used %.0f %% of the processors while an item was measured (median), at most %.0f %%%s", busy.median(), Arrays.stream(others).max().orElse(0),
+                    busy.median() > QUIET ? ": **the machine was not quiet**, times and intervals are wider for it" : "");
+        }
         line("");
         line("Every ratio is the other's time over this library's, measured in turns within one round; given is the median of the rounds' ratios and, in "
                 + "brackets, an interval that holds the true median with 95 % probability (order statistics; for what takes over 3 s a call, three rounds and "
