@@ -1,0 +1,89 @@
+package org.lora4j.bench;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+import org.lora4j.bench.Lora4jContender.Form;
+import org.lora4j.device.Device;
+import org.lora4j.device.HostDevice;
+
+/** Everybody who takes part: this library first, then the frozen products, then those peers that can be had. */
+final class Contenders implements AutoCloseable {
+    private interface Opener {
+        Contender open() throws IOException;
+    }
+
+    private final List<Contender> all = new ArrayList<>();
+    private final Device device;
+    private final Session session;
+    private final Path target;
+
+    /**
+     * Opens them. ND4J is loaded before this library: then each uses the OpenBLAS that it came with.
+     *
+     * @param session is told who is there, and for each that isn't the reason
+     * @param bench the folder of peft_peer.py
+     */
+    Contenders(Session session, int threads, String python, Path bench) throws IOException {
+        this.session = session;
+        target = bench.resolve("target");
+        session.absent.clear();
+        List<Contender> peers = new ArrayList<>();
+        open(peers, "nd4j", () -> new Nd4jContender(true, threads));
+        open(peers, "nd4j", () -> new Nd4jContender(false, threads));
+        device = HostDevice.open();
+        open(peers, "djl", () -> new DjlContender(true, threads));
+        open(peers, "djl", () -> new DjlContender(false, threads));
+        open(peers, "peft", () -> new PeftContender(PeftContender.python(python), bench.resolve("peft_peer.py"), target.resolve("inputs"), threads));
+        for (Form form : Form.values()) {
+            all.add(new Lora4jContender(device, form));
+        }
+        all.addAll(peers);
+        session.descriptions.put("lora4j", device.description() + ", " + device.library());
+        peers.forEach(peer -> session.descriptions.put(peer.name().replace(" usual", ""), peer.description()));
+    }
+
+    private void open(List<Contender> peers, String name, Opener opener) throws IOException {
+        Path reason = target.resolve("absent").resolve(name); // bench/run could not get its natives
+        if (session.absent.containsKey(name)) {
+            return;
+        }
+        if (Files.isRegularFile(reason)) {
+            session.absent.put(name, Files.readString(reason).strip());
+            return;
+        }
+        try {
+            peers.add(opener.open());
+        } catch (IOException | RuntimeException | LinkageError e) {
+            session.absent.put(name, reasons(e));
+        }
+    }
+
+    private static String reasons(Throwable e) {
+        return e + (e.getCause() == null ? "" : ", because of " + reasons(e.getCause()));
+    }
+
+    List<Contender> all() {
+        return all;
+    }
+
+    /** Measures the machine's ceilings once more; the session keeps the best. */
+    void probe(int threads) throws IOException {
+        session.seen("OpenBLAS", Ceilings.gemmGflops(device));
+        for (Contender c : all) {
+            if (c instanceof PeftContender peft) {
+                session.seen("PyTorch", peft.gemmGflops(Ceilings.SIZE));
+            }
+        }
+        session.readGBs = Math.max(session.readGBs, Ceilings.readGBs(threads));
+    }
+
+    @Override
+    public void close() {
+        all.forEach(Contender::close);
+        device.close();
+    }
+}

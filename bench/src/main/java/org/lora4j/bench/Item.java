@@ -1,0 +1,92 @@
+package org.lora4j.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** One line of the report: a work at one shape. b is 0 where the work has no batch. */
+record Item(Work work, int b, int m, int n, int r) {
+    /** α of every adapter; η = α/√r. */
+    static final double ALPHA = 16;
+
+    private static final int[][] SHAPES = {{512, 4096, 4096, 16}, {2048, 2048, 2048, 16}, {32, 4096, 4096, 16}, {2048, 768, 768, 8},
+        {1024, 1536, 384, 16}, {1, 4096, 4096, 8}};
+    private static final int[] RANKS = {4, 8, 16, 32, 64, 128};
+    private static final int[] RANKS_AT = {512, 2048, 2048};
+    private static final int[][] STARTS = {{384, 384, 8}, {384, 384, 16}, {1536, 384, 16}, {1024, 1024, 16}, {4096, 4096, 8}, {4096, 4096, 16},
+        {4096, 4096, 32}};
+
+    /** Everything that the issue of a release is judged by. */
+    static List<Item> full() {
+        List<Item> items = new ArrayList<>();
+        for (int[] s : SHAPES) {
+            items.add(new Item(Work.FORWARD, s[0], s[1], s[2], s[3]));
+            items.add(new Item(Work.FORWARD_BACKWARD, s[0], s[1], s[2], s[3]));
+        }
+        for (int r : RANKS) {
+            items.add(new Item(Work.FORWARD, RANKS_AT[0], RANKS_AT[1], RANKS_AT[2], r));
+            items.add(new Item(Work.FORWARD_BACKWARD, RANKS_AT[0], RANKS_AT[1], RANKS_AT[2], r));
+        }
+        for (int[] s : STARTS) {
+            items.add(new Item(Work.INIT, 0, s[0], s[1], s[2]));
+        }
+        for (int[] s : SHAPES) {
+            Item merge = new Item(Work.MERGE, 0, s[1], s[2], s[3]);
+            if (!items.contains(merge)) {
+                items.add(merge);
+            }
+        }
+        return items;
+    }
+
+    /** One item of each kind. */
+    static List<Item> quick() {
+        return List.of(new Item(Work.FORWARD, 512, 4096, 4096, 16), new Item(Work.FORWARD_BACKWARD, 512, 2048, 2048, 16),
+                new Item(Work.FORWARD, 2048, 768, 768, 8), new Item(Work.FORWARD_BACKWARD, 2048, 768, 768, 8),
+                new Item(Work.FORWARD, 1, 4096, 4096, 8), new Item(Work.INIT, 0, 384, 384, 8), new Item(Work.INIT, 0, 1536, 384, 16),
+                new Item(Work.MERGE, 0, 768, 768, 8), new Item(Work.MERGE, 0, 4096, 4096, 16));
+    }
+
+    /** What the gate compares: short items, of every kind. */
+    static List<Item> gate() {
+        return List.of(new Item(Work.FORWARD, 512, 2048, 2048, 16), new Item(Work.FORWARD_BACKWARD, 512, 2048, 2048, 16),
+                new Item(Work.FORWARD_BACKWARD, 2048, 768, 768, 8), new Item(Work.FORWARD, 32, 4096, 4096, 16),
+                new Item(Work.INIT, 0, 1536, 384, 16), new Item(Work.MERGE, 0, 2048, 2048, 16));
+    }
+
+    double eta() {
+        return ALPHA / Math.sqrt(r);
+    }
+
+    double flops() {
+        return work.flops(b, m, n, r);
+    }
+
+    double bytes() {
+        return work.bytes(b, m, n, r);
+    }
+
+    /** Whether arithmetic, not memory, sets the least time. */
+    boolean isComputeBound(double gflops, double gbs) {
+        return flops() / gflops > bytes() / gbs;
+    }
+
+    /** The least time in milliseconds. */
+    double limitMs(double gflops, double gbs) {
+        return Math.max(flops() / gflops, bytes() / gbs) / 1e6;
+    }
+
+    /** The least overhead over the frozen products: the least time beside the least time without the adapter. */
+    double leastOverhead(double gflops, double gbs) {
+        return limitMs(gflops, gbs) / new Item(work, b, m, n, 0).limitMs(gflops, gbs) - 1;
+    }
+
+    /** The singular values of a start's G: 1, 1/2, 1/3, … as those of real gradients fall, about. */
+    static double singularValue(int i) {
+        return 1.0 / (i + 1);
+    }
+
+    @Override
+    public String toString() {
+        return work + (b > 0 ? " " + b + "×" : " ") + m + "×" + n + " r " + r;
+    }
+}

@@ -1,0 +1,132 @@
+package org.lora4j.bench;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Measures one item: every contender's result is verified, then all take turns, round by round, each time in another
+ * order. A turn is a pause, in which the worker threads of the one before go to sleep; for short works one call that is not
+ * counted; then calls for at least {@link #LEAST_MS}. What counts is the mean of a turn, and ratios are within a round.
+ */
+final class PairedRun {
+    private static final double LEAST_MS = 20;
+    private static final int MOST_CALLS = 64;
+    /** OpenBLAS's threads spin for 25 ms after a product. */
+    private static final int PAUSE_MS = 35;
+    private static final int FEWEST_ROUNDS = 7;
+    private static final int MOST_ROUNDS = 21;
+    /** Slower ones take part in three rounds only. */
+    private static final double SLOW_MS = 3000;
+    private static final int SLOW_ROUNDS = 3;
+
+    /**
+     * Milliseconds by contender, one value a round; for each that was left out of this item the reason; and how much of the
+     * processors other processes used meanwhile, which spoils times.
+     */
+    record Times(Map<String, double[]> ms, Map<String, Double> captured, Map<String, String> absent, double othersPercent) {
+        /** The other's time over the time of {@code name}, round by round. */
+        Interval ratio(String other, String name) {
+            double[] a = ms.get(other);
+            double[] b = ms.get(name);
+            double[] ratios = new double[Math.min(a.length, b.length)];
+            for (int i = 0; i < ratios.length; i++) {
+                ratios[i] = a[i] / b[i];
+            }
+            return Interval.of(ratios);
+        }
+    }
+
+    private PairedRun() {}
+
+    /**
+     * Runs the rounds.
+     *
+     * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
+     * @param seconds about how long the rounds may take; at least {@link #FEWEST_ROUNDS} are made
+     */
+    static Times measure(Item item, List<Contender> contenders, long seed, double seconds, Machine machine) throws IOException {
+        Map<String, Double> captured = new LinkedHashMap<>();
+        Map<String, String> absent = new LinkedHashMap<>();
+        Map<Contender, Integer> calls = new LinkedHashMap<>();
+        Map<Contender, Boolean> slow = new LinkedHashMap<>();
+        List<Contender> prepared = new ArrayList<>();
+        try {
+            Inputs inputs = new Inputs(item, seed, machine.cacheBytes());
+            double round = 0;
+            for (Contender c : contenders) {
+                if (!c.takes(item)) {
+                    continue;
+                }
+                prepared.add(c);
+                try {
+                    c.prepare(item, inputs);
+                    double ms = c.run(0, 1)[0];
+                    if (!c.name().startsWith("frozen")) {
+                        captured.put(c.name(), Verification.check(item, inputs.get(0), c.results(Verification.wanted(item.work()))));
+                    }
+                    if (ms < SLOW_MS) {
+                        ms = c.run(1, 2)[1];
+                    }
+                    int n = (int) Math.clamp(Math.ceil(LEAST_MS / ms), 1, MOST_CALLS);
+                    calls.put(c, n);
+                    slow.put(c, ms > SLOW_MS);
+                    round += ms > SLOW_MS ? 0 : PAUSE_MS + (n > 1 ? n + 1 : n) * ms;
+                } catch (IOException | RuntimeException e) {
+                    if (c == contenders.getFirst()) {
+                        throw e;
+                    }
+                    absent.put(c.name(), String.valueOf(e.getMessage()));
+                }
+            }
+            int rounds = (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
+            long start = System.nanoTime();
+            double before = Machine.othersSeconds();
+            Map<String, double[]> ms = rounds(calls, slow, rounds);
+            double others = (Machine.othersSeconds() - before) / ((System.nanoTime() - start) / 1e9) / Runtime.getRuntime().availableProcessors();
+            return new Times(ms, captured, absent, 100 * Math.max(0, others));
+        } finally {
+            for (Contender c : prepared) {
+                c.release();
+            }
+            System.gc();
+        }
+    }
+
+    private static Map<String, double[]> rounds(Map<Contender, Integer> calls, Map<Contender, Boolean> slow, int rounds) throws IOException {
+        Map<String, double[]> ms = new LinkedHashMap<>();
+        calls.keySet().forEach(c -> ms.put(c.name(), new double[slow.get(c) ? Math.min(SLOW_ROUNDS, rounds) : rounds]));
+        List<Contender> order = new ArrayList<>(calls.keySet());
+        int next = 3;
+        for (int i = 0; i < rounds; i++) {
+            for (Contender c : order) {
+                if (i < ms.get(c.name()).length) {
+                    pause();
+                    int n = calls.get(c);
+                    int warm = n > 1 ? 1 : 0;
+                    double[] times = c.run(next, n + warm);
+                    double sum = 0;
+                    for (int k = warm; k < times.length; k++) {
+                        sum += times[k];
+                    }
+                    ms.get(c.name())[i] = sum / n;
+                }
+            }
+            next += 5;
+            Collections.rotate(order, 1);
+        }
+        return ms;
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(PAUSE_MS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted", e);
+        }
+    }
+}
