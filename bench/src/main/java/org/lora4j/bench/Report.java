@@ -207,7 +207,7 @@ final class Report {
         line("");
         line("## Growth");
         line("");
-        line("One process for each point (JMH, single shots, median of %d). Exponents are fitted to the larger half of the points.", LayerBenchmark.SHOTS);
+        line("One process for each point (JMH, average time, median of %d iterations after two seconds of warming up). Exponents are fitted to the larger half of the points.", LayerBenchmark.ITERATIONS);
         line("");
         line("| along | work | %s | time ~ | memory ~ |", "value: ms, MiB at most on the device");
         line("|---|---|---|---|---|");
