@@ -90,7 +90,7 @@ public class BenchmarkLayers {
         }
     }
 
-    /** A layer, put back to its weight before each shot, and a gradient. */
+    /** A layer, put back to its weight before each call, and a gradient. */
     @State(Scope.Thread)
     public static class Gradient extends BenchmarkLayers {
         /** Makes them. */
@@ -103,7 +103,7 @@ public class BenchmarkLayers {
         }
 
         /** Loads the weight. */
-        @Setup(Level.Iteration)
+        @Setup(Level.Invocation)
         public void load() {
             all.getFirst().load(MemorySegment.ofArray(weight), size);
         }
@@ -120,7 +120,7 @@ public class BenchmarkLayers {
         }
 
         /** Unmerges it. */
-        @Setup(Level.Iteration)
+        @Setup(Level.Invocation)
         public void unmerge() {
             if (all.getFirst().isMerged()) {
                 all.getFirst().unmerge();

@@ -16,13 +16,13 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
  * @param work forwardBackward, init, merge or model
  */
 record Growth(String axis, String work, List<Point> points) {
-    /** @param ms the median of a few shots; {@code bytes} the most that the device held */
+    /** @param ms the median of a few iterations; {@code bytes} the most that the device held */
     record Point(int value, double ms, double bytes) {}
 
     /** One axis: the values on it, the works, and the parameters that stay. */
     record Axis(String name, int[] values, int[] quickValues, int size, int rank, int batch, List<String> works) {
         static final List<Axis> ALL = List.of(
-                new Axis("size", new int[] {256, 512, 1024, 2048, 4096, 8192}, new int[] {256, 512, 1024}, 0, 16, 256, List.of("forwardBackward", "init", "merge")),
+                new Axis("size", new int[] {256, 512, 1024, 2048, 4096, 8192}, new int[] {256, 1024}, 0, 16, 256, List.of("forwardBackward", "init", "merge")),
                 new Axis("rank", new int[] {4, 8, 16, 32, 64, 128, 256}, new int[] {4, 32}, 1024, 0, 256, List.of("forwardBackward", "init")),
                 new Axis("layers", new int[] {1, 4, 16, 64}, new int[] {1, 8}, 512, 16, 256, List.of("forwardBackward", "model")));
     }
@@ -37,7 +37,7 @@ record Growth(String axis, String work, List<Point> points) {
         options.param("batch", Integer.toString(axis.batch));
         try {
             RunResult result = new Runner(options.build()).runSingle();
-            double bytes = result.getSecondaryResults().get("peakBytes").getScore() / LayerBenchmark.SHOTS;
+            double bytes = result.getSecondaryResults().get("peakBytes").getScore() / LayerBenchmark.ITERATIONS;
             return new Point(value, result.getPrimaryResult().getStatistics().getPercentile(50), bytes);
         } catch (RunnerException e) {
             throw new IllegalStateException("JMH, " + axis.name + " " + value + ", " + work + "; see " + log, e);

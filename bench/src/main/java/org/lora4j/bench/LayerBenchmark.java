@@ -20,23 +20,23 @@ import org.openjdk.jmh.annotations.Warmup;
 import org.openjdk.jmh.infra.Blackhole;
 
 /**
- * This library alone, as its size grows: m = n, the rank, and the number of layers. Each call does the whole work once, so
- * single shots are what is timed; a process of its own for each point gives the peak of the device's memory. Native code
- * needs no warming up but for its threads and caches: two calls.
+ * This library alone, as its size grows: m = n, the rank, and the number of layers. A
+ * process of its own for each point gives the peak of the device's memory. Two seconds of warming up: while the JVM still
+ * compiles the loops of a start, its compiler and OpenBLAS's spinning threads fight for the processors.
  */
-@BenchmarkMode(Mode.SingleShotTime)
+@BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
 @Fork(1)
-@Warmup(iterations = 2)
-@Measurement(iterations = LayerBenchmark.SHOTS)
+@Warmup(iterations = 2, time = 1)
+@Measurement(iterations = LayerBenchmark.ITERATIONS, time = 300, timeUnit = TimeUnit.MILLISECONDS)
 public class LayerBenchmark {
-    static final int SHOTS = 5;
+    static final int ITERATIONS = 5;
 
     /** The most bytes that the device has held at a time. */
     @AuxCounters(AuxCounters.Type.EVENTS)
     @State(Scope.Thread)
     public static class Memory {
-        /** Summed over the shots. */
+        /** Summed over the iterations. */
         public long peakBytes;
 
         void read(BenchmarkLayers layers) {

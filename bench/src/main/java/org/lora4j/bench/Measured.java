@@ -11,10 +11,10 @@ import java.util.Map;
  * @param ratios each other's time over ours, pair by pair
  * @param captured of a start: the share of the best possible energy that each one's directions hold
  * @param absent who was left out, and why
- * @param othersPercent of the processors, used by other processes meanwhile
+ * @param othersPercent of the processors, used by other processes meanwhile; null in what an older bench has measured
  */
 record Measured(Item item, int rounds, Interval ours, Map<String, Interval> others, Map<String, Interval> ratios, Map<String, Double> captured,
-        Map<String, String> absent, double othersPercent) {
+        Map<String, String> absent, Double othersPercent) {
     static Measured of(Item item, PairedRun.Times times) {
         String name = Lora4jContender.Form.LAYER.word();
         Map<String, Interval> others = new LinkedHashMap<>();

@@ -19,6 +19,8 @@ final class PairedRun {
     private static final int PAUSE_MS = 35;
     private static final int FEWEST_ROUNDS = 7;
     private static final int MOST_ROUNDS = 21;
+    /** While the JVM compiles, its compiler and spinning threads fight for the processors. */
+    private static final double WARM_MS = 1000;
     /** Slower ones take part in three rounds only. */
     private static final double SLOW_MS = 3000;
     private static final int SLOW_ROUNDS = 3;
@@ -68,8 +70,8 @@ final class PairedRun {
                     if (!c.name().startsWith("frozen")) {
                         captured.put(c.name(), Verification.check(item, inputs.get(0), c.results(Verification.wanted(item.work()))));
                     }
-                    if (ms < SLOW_MS) {
-                        ms = c.run(1, 2)[1];
+                    for (double spent = 0; ms < SLOW_MS && spent < WARM_MS; spent += ms) {
+                        ms = c.run(1, 1)[0];
                     }
                     int n = (int) Math.clamp(Math.ceil(LEAST_MS / ms), 1, MOST_CALLS);
                     calls.put(c, n);

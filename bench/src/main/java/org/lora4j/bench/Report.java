@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 
@@ -64,7 +65,7 @@ final class Report {
         Map<String, Double> ceilings = new TreeMap<>(session.gemmGflops);
         line("- Ceilings: square product %.0f GFLOP/s (best of %s), reading memory %.1f GB/s by all threads, %d MiB", gflops,
                 ceilings.entrySet().stream().map(e -> e.getKey() + " %.0f".formatted(e.getValue())).toList(), gbs, 512);
-        double[] others = session.items.stream().mapToDouble(Measured::othersPercent).toArray();
+        double[] others = session.items.stream().map(Measured::othersPercent).filter(Objects::nonNull).mapToDouble(x -> x).toArray();
         if (others.length > 0) {
             Interval busy = Interval.of(others);
             line("- Other processes used %.0f %% of the processors while an item was measured (median), at most %.0f %%%s", busy.median(), Arrays.stream(others).max().orElse(0),
@@ -207,7 +208,7 @@ final class Report {
         line("");
         line("## Growth");
         line("");
-        line("One process for each point (JMH, single shots, median of %d). Exponents are fitted to the larger half of the points.", LayerBenchmark.SHOTS);
+        line("One process for each point (JMH, average time, median of %d iterations after two seconds of warming up). Exponents are fitted to the larger half of the points.", LayerBenchmark.ITERATIONS);
         line("");
         line("| along | work | %s | time ~ | memory ~ |", "value: ms, MiB at most on the device");
         line("|---|---|---|---|---|");
