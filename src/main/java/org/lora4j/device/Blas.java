@@ -199,8 +199,13 @@ final class Blas {
         return openblas != null ? openblas_get_num_threads.invoke(openblas) : mkl != null ? MKL_Get_Max_Threads.invoke(mkl) : 0;
     }
 
-    /** Sets the library's threads; false where it has no function for that. */
+    /** Sets the library's threads, once nobody wants one any more; false where it has no function for that. */
     synchronized boolean setThreads(int count) {
+        threads = count;
+        return setLibraryThreads(narrowed > 0 ? 1 : count);
+    }
+
+    private boolean setLibraryThreads(int count) {
         MemorySegment openblas = find("openblas_set_num_threads");
         MemorySegment mkl = find("MKL_Set_Num_Threads");
         if (openblas != null) {
@@ -215,14 +220,14 @@ final class Blas {
     synchronized void narrow() {
         if (narrowed++ == 0) {
             threads = libraryThreads();
-            setThreads(1);
+            setLibraryThreads(1);
         }
     }
 
     /** Gives the library its threads back. */
     synchronized void widen() {
         if (--narrowed == 0) {
-            setThreads(threads);
+            setLibraryThreads(threads);
         }
     }
 

@@ -165,7 +165,7 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice, Cud
         return doPowerSteps(g, k);
     }
 
-    /** The time of some power steps; closed once. */
+    /** The time of some power steps; closing it again does nothing. */
     public interface PowerSteps extends AutoCloseable {
         @Override
         void close();

@@ -173,7 +173,17 @@ public final class HostDevice extends Device {
             return super.doPowerSteps(g, k);
         }
         blas.narrow();
-        return blas::widen;
+        return new PowerSteps() {
+            private boolean closed;
+
+            @Override
+            public void close() {
+                if (!closed) {
+                    closed = true;
+                    blas.widen();
+                }
+            }
+        };
     }
 
     @Override

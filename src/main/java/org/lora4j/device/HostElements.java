@@ -165,10 +165,12 @@ final class HostElements {
         for (long i = 0; i < lines(a); i++) {
             long from = i * a.leadingDimension();
             long to = from + lineLength(a);
-            if (a.type() == DataType.FLOAT32 && magnitude(s, from, to) <= Math.abs(largest)) {
-                continue;
+            boolean known = a.type() == DataType.FLOAT32;
+            double most = known ? magnitude(s, from, to) : 0;
+            if (Double.isNaN(most)) {
+                return most;
             }
-            for (long j = from; j < to; j++) {
+            for (long j = from; j < to && !(known && Math.abs(largest) >= most); j++) {
                 double x = a.type().get(s, j);
                 if (Double.isNaN(x)) {
                     return x;

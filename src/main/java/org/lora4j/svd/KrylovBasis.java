@@ -48,10 +48,11 @@ final class KrylovBasis implements AutoCloseable {
     /** V₁ from the seed; false where G is zero, or the random block was orthogonal to all of it. */
     boolean start(long seed) {
         Matrix first = v.columns(0, block);
-        Triplets.randomSigns(first, seed);
+        Triplets.randomise(first, seed);
         product(first, y.columns(0, block), r);
         if (!inRange(device.largest(r))) {
-            unit = Triplets.powerOfTwo(device.largest(g));
+            int most = type == DataType.FLOAT32 ? 126 : 1022; // the inverse must be a number of the type too
+            unit = Math.scalb(1.0, Math.clamp(Math.getExponent(Triplets.powerOfTwo(device.largest(g))), -most, most));
             product(first, y.columns(0, block), r);
         }
         device.copy(r, first);
@@ -215,7 +216,12 @@ final class KrylovBasis implements AutoCloseable {
     private Matrix grown(Matrix old, long rows, long columns) {
         Matrix larger = device.temporary(type, rows, columns);
         if (old != null) {
-            device.copy(old, larger.view(0, old.rows(), 0, old.cols()));
+            try {
+                device.copy(old, larger.view(0, old.rows(), 0, old.cols()));
+            } catch (RuntimeException e) {
+                larger.close();
+                throw e;
+            }
             old.close();
         }
         return larger;

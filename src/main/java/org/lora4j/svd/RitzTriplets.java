@@ -160,7 +160,9 @@ final class RitzTriplets {
                 device.copy(u, gv);
                 device.qr(u, triangle);
             }
-            device.gemm(1 / basis.unit(), g, Op.TRANSPOSE, u, Op.NONE, 0, back);
+            device.scale(1 / basis.unit(), u); // before the product, which would overflow
+            device.gemm(1, g, Op.TRANSPOSE, u, Op.NONE, 0, back);
+            device.scale(basis.unit(), u);
             if (dependent) {
                 for (int i = 0; i < k; i++) {
                     sigma[i] = Math.max(0, device.dot(back.columns(i, i + 1), right.columns(i, i + 1)));

@@ -159,20 +159,20 @@ final class Triplets {
         }
     }
 
-    /** Fills {@code a} with ±1 from the seed, by SplitMix64 (Steele, Lea and Flood 2014). */
-    static void randomSigns(Matrix a, long seed) {
-        double[] signs = new double[Math.toIntExact(a.rows() * a.cols())];
+    /** Fills {@code a} with uniform numbers in (−1, 1) from the seed, by SplitMix64 (Steele, Lea and Flood 2014). */
+    static void randomise(Matrix a, long seed) {
+        double[] values = new double[Math.toIntExact(a.rows() * a.cols())];
         long state = seed;
-        long bits = 0;
-        for (int i = 0; i < signs.length; i++) {
-            if (i % 64 == 0) {
-                state += 0x9e3779b97f4a7c15L;
-                bits = (state ^ state >>> 30) * 0xbf58476d1ce4e5b9L;
-                bits = (bits ^ bits >>> 27) * 0x94d049bb133111ebL;
-                bits ^= bits >>> 31;
+        for (int i = 0; i < values.length; i += 2) {
+            state += 0x9e3779b97f4a7c15L;
+            long bits = (state ^ state >>> 30) * 0xbf58476d1ce4e5b9L;
+            bits = (bits ^ bits >>> 27) * 0x94d049bb133111ebL;
+            bits ^= bits >>> 31;
+            values[i] = (int) bits * 0x1p-31;
+            if (i + 1 < values.length) {
+                values[i + 1] = (int) (bits >>> 32) * 0x1p-31;
             }
-            signs[i] = (bits >>> i % 64 & 1) == 0 ? 1 : -1;
         }
-        a.write(signs);
+        a.write(values);
     }
 }

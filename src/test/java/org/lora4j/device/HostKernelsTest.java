@@ -202,6 +202,8 @@ class HostKernelsTest {
             first.close();
             assertEquals(1, blas.libraryThreads());
             assertEquals(description, device.description());
+            first.close();
+            assertEquals(1, blas.libraryThreads(), "closing again does nothing");
             second.close();
             assertEquals(3, blas.libraryThreads());
             try (Matrix small = device.allocate(TYPE, 8, 8); Device.PowerSteps none = device.powerSteps(small, 8)) {
