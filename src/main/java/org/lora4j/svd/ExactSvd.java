@@ -18,13 +18,13 @@ public final class ExactSvd implements TopSvd {
         Device device = g.device();
         DataType type = g.type();
         long min = Math.min(g.rows(), g.cols());
-        Matrix leadingU = device.allocate(type, g.rows(), k);
+        Matrix leadingU = device.temporary(type, g.rows(), k);
         Matrix leadingVt = null;
         try (Matrix u = device.temporary(type, g.rows(), min);
                 Matrix s = device.temporary(type, 1, min);
                 Matrix vt = device.temporary(type, min, g.cols());
                 Matrix gv = device.temporary(type, g.rows(), k)) {
-            leadingVt = device.allocate(type, k, g.cols());
+            leadingVt = device.temporary(type, k, g.cols());
             device.svd(g, u, s, vt);
             double[] values = s.read();
             int rank = Triplets.numericalRank(values, g);

@@ -91,11 +91,11 @@ final class RitzTriplets {
     }
 
     private SingularTriplets triplets(Matrix x, double[] rr, double tolerance, boolean anyway, long seed) {
-        Matrix vt = device.allocate(type, k, g.cols());
+        Matrix vt = device.temporary(type, k, g.cols());
         Matrix u = null;
         try (Matrix l = device.temporary(type, k, k)) {
             device.gemm(1, x, Op.NONE, basis.v(), Op.TRANSPOSE, 0, vt);
-            u = device.allocate(type, g.rows(), k);
+            u = device.temporary(type, g.rows(), k);
             device.gemm(1, basis.y(), Op.NONE, x, Op.TRANSPOSE, 0, u); // G·(V·X)
             double[] sigma = new double[k];
             double[] residuals = new double[k];

@@ -3,7 +3,8 @@ package org.lora4j.svd;
 import org.lora4j.device.Matrix;
 
 /**
- * The k leading singular triplets of an m×n matrix G ≈ U·diag(σ)·Vᵀ. The caller closes them.
+ * The k leading singular triplets of an m×n matrix G ≈ U·diag(σ)·Vᵀ. The caller closes them, before the
+ * device is handed over ({@link org.lora4j.device.Device#temporary}).
  *
  * <p>Each pair (uᵢ, vᵢ) has the sign that makes the entry of vᵢ of largest magnitude positive.
  *
