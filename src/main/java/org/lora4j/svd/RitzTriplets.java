@@ -107,7 +107,7 @@ final class RitzTriplets {
                 device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, u);
                 device.triangularSolve(Side.LEFT, Triangle.LOWER, Op.NONE, 1, l, x.columns(width - block, width));
                 fromFactor(l.read(), rr, x.columns(width - block, width).read(), sigma, residuals);
-                if (8 * type.unitRoundoff() * Math.sqrt(width) * sigma[0] / sigma[k - 1] > tolerance / 10) {
+                if (4 * type.unitRoundoff() * sigma[0] / sigma[k - 1] > tolerance / 10) {
                     products += Math.ceilDiv(k, block);
                     measured(u, vt, false, sigma, residuals); // VᵀGᵀGV is not exact enough for a σ so small
                 }
