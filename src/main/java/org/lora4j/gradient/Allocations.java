@@ -17,12 +17,17 @@ final class Allocations {
             }
             return made;
         } catch (RuntimeException e) {
-            for (Matrix m : made) {
-                if (m != null) {
-                    m.close();
-                }
-            }
+            close(made);
             throw e;
+        }
+    }
+
+    /** Closes those that are not null; nothing for null. */
+    static void close(Matrix... matrices) {
+        for (Matrix m : matrices == null ? new Matrix[0] : matrices) {
+            if (m != null) {
+                m.close();
+            }
         }
     }
 }

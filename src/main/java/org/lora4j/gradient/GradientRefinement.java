@@ -7,70 +7,44 @@ import org.lora4j.device.Op;
 import org.lora4j.svd.SingularTriplets;
 
 /**
- * A further pass over the same micro-batches, from bases Q (m×c) and P (n×c) that the pass before found: G·P and Gᵀ·Q are
- * accumulated, whose leading singular vectors are those of G after one more step of subspace iteration from both sides.
+ * A further pass over the same micro-batches, from bases Q (m×c) and P (n×c) of the leading singular vectors that the pass
+ * before found: G·P and Gᵀ·Q are accumulated. Together they show G but for (I − QQᵀ)·G·(I − PPᵀ), and the triplets are taken
+ * within [Q, G·P] and [P, Gᵀ·Q], as {@link GradientSketch} takes those of its own two products.
  *
  * <p>c is about l/2, so that all of it takes (m+n)·l elements beside a workspace of a tenth of that. The error falls with
  * each pass as in any subspace iteration, by about (σ_c/σₖ)² in the direction of the k-th vectors: fast where the singular
- * values fall fast. The certificate is estimated as that
- * of {@link GradientSketch} is, from the same columns.
+ * values fall fast. The certificate is estimated as that of {@link GradientSketch} is, from the same columns.
  */
 public final class GradientRefinement implements GradientSource, AutoCloseable {
-    /**
-     * The columns that were set aside.
-     *
-     * @param gTheta G·Θ (m×probes)
-     * @param gXi Gᵀ·Ξ (n×probes)
-     * @param omega the test matrix (n×l) whose last columns are Θ
-     * @param psi the test matrix (m×l) whose last columns are Ξ
-     * @param block their workspace
-     */
-    record Probes(Matrix gTheta, Matrix gXi, SignMatrix omega, SignMatrix psi, Matrix block) {
-        /** Ξᵀ·u or Θᵀ·v (probes×c). */
-        SmallMatrix of(SignMatrix test, Matrix basis) {
-            SmallMatrix all = test.transposeTimes(basis);
-            return all.rows(all.rows() - (int) gTheta.cols(), all.rows());
-        }
-
-        void close() {
-            gTheta.close();
-            gXi.close();
-            block.close();
-        }
-    }
-
     private final Device device;
-    private final Probes probes;
     private final int pass;
     private final Matrix q; // (m,c)
     private final Matrix p; // (n,c)
-    private final Matrix gp; // G·P (m,c)
-    private final Matrix gq; // Gᵀ·Q (n,c)
+    private final Matrix range; // [G·P, G·Θ] (m,c+probes)
+    private final Matrix coRange; // [Gᵀ·Q, Gᵀ·Ξ] (n,c+probes)
+    private final SignMatrix omega; // its last columns are Θ
+    private final SignMatrix psi; // its last columns are Ξ
+    private final Matrix block; // their workspace
     private final Matrix panel; // X·P or dY·Q of some rows of a micro-batch
     private boolean closed;
 
-    /** Takes over the matrices it is given; where it throws, they are closed. */
-    GradientRefinement(Matrix q, Matrix p, Probes probes, int pass) {
+    /**
+     * Takes over the matrices it is given, unless it throws.
+     *
+     * @param range of which the last columns are G·Θ, the others 0
+     * @param coRange of which the last columns are Gᵀ·Ξ, the others 0
+     */
+    GradientRefinement(Matrix q, Matrix p, Matrix range, Matrix coRange, SignMatrix omega, SignMatrix psi, Matrix block, int pass) {
         this.device = q.device();
-        this.probes = probes;
+        this.panel = device.allocate(q.type(), Math.clamp((q.rows() + p.rows()) / 16, 16, 1024), q.cols());
         this.pass = pass;
         this.q = q;
         this.p = p;
-        long m = q.rows();
-        long n = p.rows();
-        long c = q.cols();
-        Matrix[] made;
-        try {
-            made = Allocations.all(device, q.type(), new long[][] {{m, c}, {n, c}, {Math.clamp((m + n) / 16, 16, 1024), c}});
-        } catch (RuntimeException e) {
-            q.close();
-            p.close();
-            probes.close();
-            throw e;
-        }
-        gp = made[0];
-        gq = made[1];
-        panel = made[2];
+        this.range = range;
+        this.coRange = coRange;
+        this.omega = omega;
+        this.psi = psi;
+        this.block = block;
     }
 
     /**
@@ -89,9 +63,9 @@ public final class GradientRefinement implements GradientSource, AutoCloseable {
             Matrix dyRows = dy.rows(i, to);
             Matrix image = panel.rows(0, to - i);
             device.gemm(1, xRows, Op.NONE, p, Op.NONE, 0, image);
-            device.gemm(1, dyRows, Op.TRANSPOSE, image, Op.NONE, 1, gp);
+            device.gemm(1, dyRows, Op.TRANSPOSE, image, Op.NONE, 1, range.columns(0, columns()));
             device.gemm(1, dyRows, Op.NONE, q, Op.NONE, 0, image);
-            device.gemm(1, xRows, Op.TRANSPOSE, image, Op.NONE, 1, gq);
+            device.gemm(1, xRows, Op.TRANSPOSE, image, Op.NONE, 1, coRange.columns(0, columns()));
         }
     }
 
@@ -105,38 +79,37 @@ public final class GradientRefinement implements GradientSource, AutoCloseable {
         Batches.checkOpen(closed, "gradient refinement");
         device.checkOwned();
         Batches.checkCount(k, columns(), "from a refinement of " + columns() + " columns");
-        double unit = unit();
-        try (Matrix u = ThinBasis.of(gp, k, unit, completion); Matrix v = ThinBasis.of(gq, k, unit, completion + 1)) {
-            double norm2 = (device.dot(probes.gTheta, probes.gTheta) + device.dot(probes.gXi, probes.gXi)) / unit / unit;
-            SmallMatrix left = SmallMatrix.product(1, q, u).above(probes.of(probes.psi, u));
-            SmallMatrix leftImage = SmallMatrix.product(1 / unit, gq, v).above(SmallMatrix.product(1 / unit, probes.gXi, v));
-            SmallMatrix right = SmallMatrix.product(1, p, v).above(probes.of(probes.omega, v)).transpose();
-            SmallMatrix rightImage = SmallMatrix.product(1 / unit, gp, u).above(SmallMatrix.product(1 / unit, probes.gTheta, u)).transpose();
-            return new TwoSided(left, leftImage, right, rightImage, (int) probes.gTheta.cols(), norm2)
-                    .triplets(u, v, k, new int[] {k}, unit, pass);
-        }
+        return pair().top(k, completion, pass);
+    }
+
+    private SketchPair pair() {
+        return new SketchPair(range, test(q, psi), coRange, test(p, omega), columns(), false);
+    }
+
+    /** [basis, the last columns of signs]. */
+    private TestMatrix test(Matrix basis, SignMatrix signs) {
+        return (first, target) -> {
+            device.convert(basis.rows(first, first + target.rows()), target.columns(0, basis.cols()));
+            signs.rows(first, target.columns(basis.cols(), target.cols()));
+        };
     }
 
     /** Turns this pass into the next one, of the same size: this one is closed. */
     public GradientRefinement refine() {
         Batches.checkOpen(closed, "gradient refinement");
         device.checkOwned();
-        double unit = unit();
-        Matrix u = ThinBasis.of(gp, columns(), unit, 0);
+        Matrix[] bases = pair().bases(columns(), 0);
         try {
-            Matrix v = ThinBasis.of(gq, columns(), unit, 1);
-            closeBases();
-            return new GradientRefinement(u, v, probes, pass + 1);
+            GradientRefinement next = new GradientRefinement(bases[0], bases[1], range, coRange, omega, psi, block, pass + 1);
+            device.fill(range.columns(0, columns()), 0);
+            device.fill(coRange.columns(0, columns()), 0);
+            Allocations.close(q, p, panel);
+            closed = true;
+            return next;
         } catch (RuntimeException e) {
-            u.close();
+            Allocations.close(bases);
             throw e;
         }
-    }
-
-    private double unit() {
-        Batches.checkFinite("refined gradient", gp);
-        Batches.checkFinite("refined gradient", gq);
-        return ThinBasis.powerOfTwo(Math.max(Math.abs(device.largest(gp)), Math.abs(device.largest(gq))));
     }
 
     /** c, the columns of each basis. */
@@ -169,21 +142,12 @@ public final class GradientRefinement implements GradientSource, AutoCloseable {
         return p.rows();
     }
 
-    private void closeBases() {
-        q.close();
-        p.close();
-        gp.close();
-        gq.close();
-        panel.close();
-        closed = true;
-    }
-
     /** Frees what it holds. Closing again does nothing. */
     @Override
     public void close() {
         if (!closed) {
-            closeBases();
-            probes.close();
+            Allocations.close(q, p, range, coRange, block, panel);
+            closed = true;
         }
     }
 }

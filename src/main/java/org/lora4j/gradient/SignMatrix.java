@@ -4,7 +4,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 import org.lora4j.device.DataType;
-import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.device.Op;
 
@@ -13,7 +12,7 @@ import org.lora4j.device.Op;
  * block of rows is made when it is needed, one bit of SplitMix64 (Steele, Lea, Flood 2014) by the element's place.
  * Signs serve a sketch as well as normal numbers (arXiv 1902.08651, section 3.9) and are exact in every type.
  */
-final class SignMatrix {
+final class SignMatrix implements TestMatrix {
     /** Where blocks of rows are made. Two test matrices may share one. */
     record Workspace(Matrix block, MemorySegment host) {
         Workspace(Matrix block) {
@@ -42,15 +41,13 @@ final class SignMatrix {
         }
     }
 
-    /** Sᵀ·a (l×c). */
-    SmallMatrix transposeTimes(Matrix a) {
-        Device device = a.device();
-        try (Matrix image = device.allocate(a.type(), columns, a.cols())) {
-            for (long j = 0; j < a.rows(); j += workspace.block.rows()) {
-                long to = Math.min(j + workspace.block.rows(), a.rows());
-                device.gemm(1, rows(j, to), Op.TRANSPOSE, a.rows(j, to), Op.NONE, 1, image);
-            }
-            return SmallMatrix.of(image);
+    /** {@inheritDoc} Of fewer columns than l, {@code target} gets the last ones. */
+    @Override
+    public void rows(long first, Matrix target) {
+        for (long i = 0; i < target.rows(); i += workspace.block.rows()) {
+            long to = Math.min(i + workspace.block.rows(), target.rows());
+            Matrix signs = rows(first + i, first + to);
+            target.device().convert(signs.columns(columns - target.cols(), columns), target.rows(i, to));
         }
     }
 

@@ -2,18 +2,18 @@ package org.lora4j.gradient;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.zip.CRC32C;
 
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
+import org.lora4j.file.AtomicFile;
 
 /**
  * The file of a {@link GradientSketch}, little-endian:
@@ -35,34 +35,27 @@ final class SketchFile {
     private SketchFile() {}
 
     static void save(Path file, GradientSketch sketch) throws IOException {
-        Path target = file.toAbsolutePath();
-        Path temporary = Files.createTempFile(target.getParent(), target.getFileName().toString(), ".part");
-        try {
+        try (AtomicFile target = AtomicFile.create(file)) {
             CRC32C checksum = new CRC32C();
-            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
-                ByteBuffer header = buffer(HEADER);
-                header.putLong(MAGIC).putInt(VERSION).putInt(sketch.type().bytes()).putLong(sketch.rows()).putLong(sketch.cols())
-                        .putLong(sketch.columns()).putLong(sketch.seed()).putLong(sketch.batches()).putLong(sketch.batchRows());
-                write(channel, header.flip(), checksum);
-                for (Matrix a : new Matrix[] {sketch.range(), sketch.coRange()}) {
-                    for (long i = 0; i < a.rows(); i++) {
-                        ByteBuffer row = buffer((int) a.cols() * a.type().bytes());
-                        for (double x : a.rows(i, i + 1).read()) {
-                            if (a.type() == DataType.FLOAT32) {
-                                row.putFloat((float) x);
-                            } else {
-                                row.putDouble(x);
-                            }
+            ByteBuffer header = buffer(HEADER);
+            header.putLong(MAGIC).putInt(VERSION).putInt(sketch.type().bytes()).putLong(sketch.rows()).putLong(sketch.cols())
+                    .putLong(sketch.columns()).putLong(sketch.seed()).putLong(sketch.batches()).putLong(sketch.batchRows());
+            write(target, header.flip(), checksum);
+            for (Matrix a : new Matrix[] {sketch.range(), sketch.coRange()}) {
+                for (long i = 0; i < a.rows(); i++) {
+                    ByteBuffer row = buffer((int) a.cols() * a.type().bytes());
+                    for (double x : a.rows(i, i + 1).read()) {
+                        if (a.type() == DataType.FLOAT32) {
+                            row.putFloat((float) x);
+                        } else {
+                            row.putDouble(x);
                         }
-                        write(channel, row.flip(), checksum);
                     }
+                    write(target, row.flip(), checksum);
                 }
-                write(channel, buffer(CHECKSUM).putLong(checksum.getValue()).flip(), checksum);
-                channel.force(true);
             }
-            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        } finally {
-            Files.deleteIfExists(temporary);
+            write(target, buffer(CHECKSUM).putLong(checksum.getValue()).flip(), checksum);
+            target.commit();
         }
     }
 
@@ -144,11 +137,9 @@ final class SketchFile {
         return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    private static void write(FileChannel channel, ByteBuffer bytes, CRC32C checksum) throws IOException {
+    private static void write(AtomicFile target, ByteBuffer bytes, CRC32C checksum) throws IOException {
         checksum.update(bytes.duplicate());
-        while (bytes.hasRemaining()) {
-            channel.write(bytes);
-        }
+        target.write(MemorySegment.ofBuffer(bytes));
     }
 
     /** Fills {@code bytes} and flips it. */

@@ -7,18 +7,10 @@ import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.device.Op;
 
-/** A matrix of some ten or hundred rows and columns in float64 on the heap: the size at which a device has nothing to gain. */
+/** A matrix of some hundred rows and columns in float64 on the heap. */
 record SmallMatrix(int rows, int cols, double[] data) {
     static SmallMatrix of(Matrix a) {
         return new SmallMatrix((int) a.rows(), (int) a.cols(), a.read());
-    }
-
-    /** α·aᵀ·b of two tall matrices, computed on their device. */
-    static SmallMatrix product(double alpha, Matrix a, Matrix b) {
-        try (Matrix c = a.device().allocate(a.type(), a.cols(), b.cols())) {
-            a.device().gemm(alpha, a, Op.TRANSPOSE, b, Op.NONE, 0, c);
-            return of(c);
-        }
     }
 
     Matrix on(Device device) {
@@ -31,17 +23,15 @@ record SmallMatrix(int rows, int cols, double[] data) {
         return data[i * cols + j];
     }
 
-    SmallMatrix times(SmallMatrix b) {
-        double[] c = new double[rows * b.cols];
-        for (int i = 0; i < rows; i++) {
-            for (int k = 0; k < cols; k++) {
-                double x = at(i, k);
-                for (int j = 0; j < b.cols; j++) {
-                    c[i * b.cols + j] += x * b.data[k * b.cols + j];
-                }
-            }
+    /** This·b, multiplied by {@code device}. */
+    SmallMatrix times(Device device, SmallMatrix b) {
+        if (rows == 0 || b.cols == 0) {
+            return zeros(rows, b.cols);
         }
-        return new SmallMatrix(rows, b.cols, c);
+        try (Matrix left = on(device); Matrix right = b.on(device); Matrix product = device.allocate(DataType.FLOAT64, rows, b.cols)) {
+            device.gemm(1, left, Op.NONE, right, Op.NONE, 0, product);
+            return of(product);
+        }
     }
 
     SmallMatrix transpose() {
@@ -54,14 +44,22 @@ record SmallMatrix(int rows, int cols, double[] data) {
         return new SmallMatrix(cols, rows, t);
     }
 
-    /** A copy of the rows {@code from} (included) to {@code to} (excluded). */
-    SmallMatrix rows(int from, int to) {
-        return new SmallMatrix(to - from, cols, Arrays.copyOfRange(data, from * cols, to * cols));
+    /** A copy of some rows and columns, each from the first (included) to the second (excluded). */
+    SmallMatrix block(int fromRow, int toRow, int fromCol, int toCol) {
+        double[] part = new double[(toRow - fromRow) * (toCol - fromCol)];
+        for (int i = fromRow; i < toRow; i++) {
+            System.arraycopy(data, i * cols + fromCol, part, (i - fromRow) * (toCol - fromCol), toCol - fromCol);
+        }
+        return new SmallMatrix(toRow - fromRow, toCol - fromCol, part);
     }
 
-    /** A copy of the columns {@code from} (included) to {@code to} (excluded). */
-    SmallMatrix columns(int from, int to) {
-        return transpose().rows(from, to).transpose();
+    /** [a, 0; 0, b]. */
+    static SmallMatrix diagonal(SmallMatrix a, SmallMatrix b) {
+        return a.beside(zeros(a.rows, b.cols)).above(zeros(b.rows, a.cols).beside(b));
+    }
+
+    static SmallMatrix zeros(int rows, int cols) {
+        return new SmallMatrix(rows, cols, new double[rows * cols]);
     }
 
     /** This with {@code b} below it. */
@@ -71,21 +69,40 @@ record SmallMatrix(int rows, int cols, double[] data) {
         return new SmallMatrix(rows + b.rows, cols, both);
     }
 
-    SmallMatrix plus(SmallMatrix b) {
+    /** This with {@code b} on its right. */
+    SmallMatrix beside(SmallMatrix b) {
+        return transpose().above(b.transpose()).transpose();
+    }
+
+    /** This + α·b. */
+    SmallMatrix plus(double alpha, SmallMatrix b) {
         double[] sum = data.clone();
         for (int i = 0; i < sum.length; i++) {
-            sum[i] += b.data[i];
+            sum[i] += alpha * b.data[i];
         }
         return new SmallMatrix(rows, cols, sum);
     }
 
-    /** diag(d)·this − b. */
-    SmallMatrix scaledMinus(double[] d, SmallMatrix b) {
-        double[] difference = new double[data.length];
-        for (int i = 0; i < difference.length; i++) {
-            difference[i] = d[i / cols] * data[i] - b.data[i];
+    SmallMatrix plusIdentity(double alpha) {
+        double[] sum = data.clone();
+        for (int i = 0; i < rows; i++) {
+            sum[i * cols + i] += alpha;
         }
-        return new SmallMatrix(rows, cols, difference);
+        return new SmallMatrix(rows, cols, sum);
+    }
+
+    /** α·this. */
+    SmallMatrix scaled(double alpha) {
+        return plus(alpha - 1, this);
+    }
+
+    /** diag(d)·this. */
+    SmallMatrix scaledRows(double[] d) {
+        double[] scaled = new double[data.length];
+        for (int i = 0; i < scaled.length; i++) {
+            scaled[i] = d[i / cols] * data[i];
+        }
+        return new SmallMatrix(rows, cols, scaled);
     }
 
     /** The mean square of row i. */
@@ -97,11 +114,26 @@ record SmallMatrix(int rows, int cols, double[] data) {
         return sum / cols;
     }
 
-    double norm2() {
-        double sum = 0;
-        for (double x : data) {
-            sum += x * x;
+    /** rowsᵀ·diag(values)·rows, the values descending. */
+    record Eigen(double[] values, SmallMatrix rows) {
+        double largest() {
+            return values[0];
         }
-        return sum;
+    }
+
+    /** Of this, which is symmetric. */
+    Eigen eigen(Device device) {
+        try (Matrix a = on(device); Matrix w = device.allocate(DataType.FLOAT64, 1, rows)) {
+            device.symmetricEigen(a, w);
+            double[] ascending = w.read();
+            double[] values = new double[rows];
+            SmallMatrix vectors = of(a);
+            SmallMatrix descending = new SmallMatrix(rows, cols, new double[data.length]);
+            for (int i = 0; i < rows; i++) {
+                values[i] = ascending[rows - 1 - i];
+                System.arraycopy(vectors.data, (rows - 1 - i) * cols, descending.data, i * cols, cols);
+            }
+            return new Eigen(values, descending);
+        }
     }
 }

@@ -3,142 +3,190 @@ package org.lora4j.gradient;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.device.Op;
-import org.lora4j.svd.Certificate;
+import org.lora4j.device.Side;
+import org.lora4j.device.Triangle;
 import org.lora4j.svd.ExactSvd;
 import org.lora4j.svd.SingularTriplets;
 
 /**
- * Singular triplets from what both sides of G were multiplied with: G·Ω (m×l) and Gᵀ·Ψ (n×l), and from the bases Q (m×c)
- * and P (n×c) of their leading singular vectors. The core C ≈ QᵀGP is where both agree best,
+ * The most plausible G (m×n) behind Y = G·Ω (m×l) and Z = Gᵀ·Ψ (n×l), in small matrices only.
+ *
+ * <p>G is taken for A^½·W·B^½ with independent normal numbers W, and A (m×m), B (n×n) for what the sketches say of √(GGᵀ)
+ * and √(GᵀG). The mean of such G for given Y and Z is
  * <pre>
- *     min ‖(ΨᵀQ)·C − (GᵀΨ)ᵀP‖² + ‖C·(PᵀΩ) − Qᵀ(GΩ)‖²      (Frobenius)
+ *     Ĝ = Y·Rᵀ + L·Zᵀ − L·(ΨᵀY)·Rᵀ      R = BΩ(ΩᵀBΩ)⁻¹ (n×l)      L = AΨ(ΨᵀAΨ)⁻¹ (m×l)
  * </pre>
- * the one-sided least squares of arXiv 1609.00048 (section 4) with both sketches in their roles at once. Its normal
- * equations are a symmetric Sylvester equation. The last {@code probes} columns of all four take no part: they estimate
+ * because W is known on the range of B^½Ω and on the co-range of A^½Ψ, and nothing is known of the rest. With the singular
+ * value decomposition Y = Q·S·…, A = Q·(S²·n/l + f²)ᵖ·Qᵀ + f²ᵖ·(I − QQᵀ) for random Ω, f² being the mean square of G's singular
+ * values behind the k-th; and the same for B. Where Ω and Ψ are bases of what G mostly is, A = B = I: what is left,
+ * (I − ΨΨᵀ)·G·(I − ΩΩᵀ), is small and taken for 0. Ω and Ψ are made orthonormal first. Columns that take no part estimate
  * the error (arXiv 1902.08651, section 6).
  *
- * @param left ΨᵀQ (l×c)
- * @param leftImage (GᵀΨ)ᵀP (l×c)
- * @param right PᵀΩ (c×l)
- * @param rightImage Qᵀ(GΩ) (c×l)
- * @param error2 ‖G·Θ‖² and ‖Gᵀ·Ξ‖² of the probes Θ, Ξ, added
+ * @param left [Ψ, Y]ᵀ[Ψ, Y] (2l×2l)
+ * @param right [Ω, Z]ᵀ[Ω, Z] (2l×2l)
+ * @param sampling how many of the l columns, the first ones, take part
+ * @param random whether Ω and Ψ are random
  */
-record TwoSided(SmallMatrix left, SmallMatrix leftImage, SmallMatrix right, SmallMatrix rightImage, int probes, double error2) {
-    /** Below this the estimated residuals count as converged: sketches are for directions, not for digits. */
-    static final double TOLERANCE = 0.01;
-
-    /** Triplets in the coordinates of the bases: u (c×k), v (k×c), their estimated residuals and what they leave of G. */
-    private record Candidate(SmallMatrix u, double[] values, SmallMatrix vt, double[] residuals, double left2) {}
+record TwoSided(Device device, SmallMatrix left, SmallMatrix right, long m, long n, int sampling, boolean random) {
+    /** Singular values of Y and Z below this times the largest one are rounding: what a Gram matrix can tell in float64. */
+    static final double NEGLIGIBLE = 1e-6;
+    /** p. ½ is what A and B mean; a little more is better on all spectra that were tried, because Ĝ shrinks. */
+    private static final double POWER = 0.65;
 
     /**
-     * The {@code k} leading triplets, from the first {@code sizes[i]} vectors of both bases, for the i that leaves the
-     * least of G according to the probes.
+     * The leading triplets of Ĝ, at most {@code k}, without those that are not above rounding.
      *
-     * @param unit what G was divided by
+     * @param u coordinates (2·sampling×found): U = [Ψ, Y]·u
+     * @param v coordinates (2·sampling×found): V = [Ω, Z]·v
+     * @param residuals the estimated larger of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁
+     * @param captured the estimated 1 − ‖G − U·S·Vᵀ‖²/‖G‖²
      */
-    SingularTriplets triplets(Matrix q, Matrix p, int k, int[] sizes, double unit, int passes) {
-        Device device = q.device();
-        Candidate best = null;
-        for (int c : sizes) {
-            Candidate candidate = candidate(device, c, k);
-            best = best == null || candidate.left2 < best.left2 ? candidate : best;
+    record Estimate(SmallMatrix u, double[] values, SmallMatrix v, double[] residuals, double captured) {}
+
+    Estimate leading(int k) {
+        SmallMatrix whitePsi = whitening(left);
+        SmallMatrix whiteOmega = whitening(right);
+        SmallMatrix toLeft = SmallMatrix.diagonal(whitePsi, whiteOmega); // [Ψ, Y]·toLeft: with orthonormal test matrices
+        SmallMatrix toRight = SmallMatrix.diagonal(whiteOmega, whitePsi);
+        int s = sampling;
+        SmallMatrix gramLeft = toLeft.transpose().times(device, sampled(left)).times(device, toLeft);
+        SmallMatrix gramRight = toRight.transpose().times(device, sampled(right)).times(device, toRight);
+        SmallMatrix.Eigen ofY = gramLeft.block(s, 2 * s, s, 2 * s).eigen(device);
+        SmallMatrix.Eigen ofZ = gramRight.block(s, 2 * s, s, 2 * s).eigen(device);
+        if (ofY.largest() <= 0 || ofZ.largest() <= 0) {
+            SmallMatrix none = SmallMatrix.zeros(2 * s, 0);
+            return new Estimate(none, new double[0], none, new double[0], 1);
         }
-        int c = best.u.rows();
-        Matrix[] made = Allocations.all(device, q.type(), new long[][] {{q.rows(), k}, {k, p.rows()}});
-        Matrix u = made[0];
-        Matrix vt = made[1];
-        try (Matrix small = device.allocate(q.type(), c, k); Matrix smallT = device.allocate(q.type(), k, c)) {
-            small.write(best.u.data());
-            smallT.write(best.vt.data());
-            device.gemm(1, q.columns(0, c), Op.NONE, small, Op.NONE, 0, u);
-            device.gemm(1, smallT, Op.NONE, p.columns(0, c), Op.TRANSPOSE, 0, vt);
-            fixSigns(u, vt);
-            double captured = error2 == 0 ? 1 : Math.max(0, 1 - best.left2 / error2);
-            boolean converged = true;
-            for (double residual : best.residuals) {
-                converged &= residual <= TOLERANCE;
-            }
-            Certificate certificate = new Certificate(best.residuals, captured, 2 * passes, passes, converged);
-            double[] values = best.values.clone();
-            int rank = rank(values, q, p);
-            for (int i = 0; i < k; i++) {
-                values[i] *= unit;
-            }
-            return new SingularTriplets(u, values, vt, rank, certificate);
-        } catch (RuntimeException e) {
-            u.close();
-            vt.close();
-            throw e;
+        SmallMatrix core = gramLeft.block(0, s, s, 2 * s).plus(1, gramRight.block(0, s, s, 2 * s).transpose()).scaled(0.5); // ΨᵀGΩ
+        double ofY2 = (double) n / s; // ‖G‖² over ‖Y‖², on average
+        double ofZ2 = (double) m / s;
+        double floor2 = Math.max((ofY2 * tail(ofY, k) + ofZ2 * tail(ofZ, k)) / 2 / Math.min(m, n),
+                NEGLIGIBLE * NEGLIGIBLE * Math.max(ofY2 * ofY.largest(), ofZ2 * ofZ.largest()));
+        SmallMatrix l = inverse(ofY, core, ofY2, floor2); // L = [Ψ, Y]·l
+        SmallMatrix r = inverse(ofZ, core.transpose(), ofZ2, floor2); // R = [Ω, Z]·r
+        SmallMatrix ofImage = SmallMatrix.zeros(s, s).above(SmallMatrix.zeros(s, s).plusIdentity(1)); // Y = [Ψ, Y]·ofImage
+        SmallMatrix g = ofImage.plus(-1, l.times(device, core)).times(device, r.transpose()).plus(1, l.times(device, ofImage.transpose())); // Ĝ = [Ψ, Y]·g·[Ω, Z]ᵀ
+        SmallMatrix[] q = roots(gramLeft, Math.sqrt(ofY.largest()));
+        SmallMatrix[] p = roots(gramRight, Math.sqrt(ofZ.largest()));
+        int found = Math.min(k, Math.min(rank(ofY), rank(ofZ)));
+        SmallMatrix inBases = q[0].times(device, g).times(device, p[0].transpose());
+        try (Matrix on = inBases.on(device); SingularTriplets t = new ExactSvd().top(on, found, 0)) {
+            SmallMatrix u = toLeft.times(device, q[1]).times(device, SmallMatrix.of(t.u()));
+            SmallMatrix v = toRight.times(device, p[1]).times(device, SmallMatrix.of(t.vt()).transpose());
+            return estimated(u, t.values(), v);
         }
     }
 
-    private Candidate candidate(Device device, int c, int k) {
-        int l = left.rows() - probes;
-        SmallMatrix core = solve(device, left.rows(0, l).columns(0, c), leftImage.rows(0, l).columns(0, c),
-                right.rows(0, c).columns(0, l), rightImage.rows(0, c).columns(0, l));
-        try (Matrix on = core.on(device); SingularTriplets t = new ExactSvd().top(on, k, 0)) {
-            SmallMatrix u = SmallMatrix.of(t.u());
-            SmallMatrix vt = SmallMatrix.of(t.vt());
-            int all = left.rows();
-            SmallMatrix vTheta = vt.times(right.rows(0, c).columns(l, all)); // VᵀΘ (k,probes)
-            SmallMatrix uImage = u.transpose().times(rightImage.rows(0, c).columns(l, all)); // UᵀGΘ
-            SmallMatrix uXi = u.transpose().times(left.rows(l, all).columns(0, c).transpose()); // UᵀΞ
-            SmallMatrix vImage = vt.times(leftImage.rows(l, all).columns(0, c).transpose()); // VᵀGᵀΞ
-            SmallMatrix ofGt = vTheta.scaledMinus(t.values(), uImage); // (σV − GᵀU)ᵀΘ
-            SmallMatrix ofG = uXi.scaledMinus(t.values(), vImage); // (σU − GV)ᵀΞ
-            double[] residuals = new double[k];
-            double left2 = error2;
-            for (int i = 0; i < k; i++) {
-                double sigma = t.values()[i];
-                residuals[i] = t.values()[0] == 0 ? error2 == 0 ? 0 : Double.POSITIVE_INFINITY : Math.sqrt(Math.max(ofGt.meanSquare(i), ofG.meanSquare(i))) / t.values()[0];
-                for (int j = 0; j < probes; j++) { // ‖(G − U·S·Vᵀ)Θ‖² = ‖GΘ‖² − 2⟨UᵀGΘ, S·VᵀΘ⟩ + ‖S·VᵀΘ‖², and the same for Ξ
-                    left2 += sigma * vTheta.at(i, j) * (sigma * vTheta.at(i, j) - 2 * uImage.at(i, j));
-                    left2 += sigma * uXi.at(i, j) * (sigma * uXi.at(i, j) - 2 * vImage.at(i, j));
-                }
-            }
-            return new Candidate(u, t.values(), vt, residuals, left2);
+    /** (TᵀT)^(−½) of the test matrix's sampling columns, which makes them orthonormal; without what they lack. */
+    private SmallMatrix whitening(SmallMatrix side) {
+        SmallMatrix.Eigen e = side.block(0, sampling, 0, sampling).eigen(device);
+        double[] scale = new double[sampling];
+        for (int i = 0; i < sampling; i++) {
+            scale[i] = e.values()[i] > 1e-12 * e.largest() ? 1 / Math.sqrt(e.values()[i]) : 0;
+        }
+        return e.rows().transpose().times(device, e.rows().scaledRows(scale));
+    }
+
+    /** Of a Gram matrix of [T, Y], the rows and columns that take part. */
+    private SmallMatrix sampled(SmallMatrix side) {
+        return columns(side, 0, sampling).beside(columns(side, side.rows() / 2, sampling));
+    }
+
+    /** {@code count} columns from {@code first} on, of them the rows of sampling columns. */
+    private SmallMatrix columns(SmallMatrix side, int first, int count) {
+        int l = side.rows() / 2;
+        return side.block(0, sampling, first, first + count).above(side.block(l, l + sampling, first, first + count));
+    }
+
+    private static double tail(SmallMatrix.Eigen e, int k) {
+        double sum = 0;
+        for (int i = e.values().length - 1; i >= k; i--) {
+            sum += Math.max(0, e.values()[i]);
+        }
+        return sum;
+    }
+
+    private static int rank(SmallMatrix.Eigen e) {
+        int c = 0;
+        while (c < e.values().length && e.values()[c] > NEGLIGIBLE * NEGLIGIBLE * e.largest()) {
+            c++;
+        }
+        return c;
+    }
+
+    /**
+     * AΨ(ΨᵀAΨ)⁻¹ in the coordinates of [Ψ, Y].
+     *
+     * @param ofY of YᵀY
+     * @param psiY ΨᵀY
+     * @param scale2 by which YYᵀ is to be multiplied for GGᵀ
+     */
+    private SmallMatrix inverse(SmallMatrix.Eigen ofY, SmallMatrix psiY, double scale2, double floor2) {
+        SmallMatrix identity = SmallMatrix.zeros(sampling, sampling).plusIdentity(1);
+        if (!random) {
+            return identity.above(SmallMatrix.zeros(sampling, sampling));
+        }
+        double floor = Math.pow(floor2, POWER);
+        double[] above = new double[sampling]; // A = Y·E·diag(above)·Eᵀ·Yᵀ + floor·I
+        for (int i = 0; i < rank(ofY); i++) {
+            above[i] = (Math.pow(scale2 * ofY.values()[i] + floor2, POWER) - floor) / ofY.values()[i];
+        }
+        SmallMatrix image = ofY.rows().transpose().times(device, ofY.rows().scaledRows(above)).times(device, psiY.transpose());
+        SmallMatrix a = psiY.times(device, image).plusIdentity(floor); // ΨᵀAΨ
+        try (Matrix factor = a.on(device); Matrix x = identity.scaled(floor).above(image).on(device)) {
+            device.cholesky(factor);
+            device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, factor, x);
+            device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.NONE, 1, factor, x);
+            return SmallMatrix.of(x);
         }
     }
 
-    /** The C that minimises ‖M·C − R‖² + ‖C·N − S‖²: (MᵀM)·C + C·(NNᵀ) = MᵀR + SNᵀ in the eigenbases of both sides. */
-    private static SmallMatrix solve(Device device, SmallMatrix m, SmallMatrix r, SmallMatrix n, SmallMatrix s) {
-        int c = m.cols();
-        try (Matrix qa = m.transpose().times(m).on(device); Matrix qb = n.times(n.transpose()).on(device);
-                Matrix wa = new SmallMatrix(1, c, new double[c]).on(device); Matrix wb = new SmallMatrix(1, c, new double[c]).on(device)) {
-            device.symmetricEigen(qa, wa);
-            device.symmetricEigen(qb, wb);
-            SmallMatrix a = SmallMatrix.of(qa);
-            SmallMatrix b = SmallMatrix.of(qb);
-            double[] alpha = wa.read();
-            double[] beta = wb.read();
-            SmallMatrix x = a.times(m.transpose().times(r).plus(s.times(n.transpose()))).times(b.transpose());
-            double floor = 1e-10 * (alpha[c - 1] + beta[c - 1]);
-            for (int i = 0; i < c * c; i++) {
-                double sum = alpha[i / c] + beta[i % c];
-                x.data()[i] = sum > floor ? x.data()[i] / sum : 0;
-            }
-            return a.transpose().times(x).times(b);
+    /** H and K of full rank with gram = HᵀH, so that [T, Y]·K is orthonormal and [T, Y] = ([T, Y]·K)·H. */
+    private SmallMatrix[] roots(SmallMatrix gram, double largest) {
+        int s = sampling;
+        double[] unit = new double[2 * s]; // columns of one size
+        for (int i = 0; i < 2 * s; i++) {
+            unit[i] = i < s ? 1 : 1 / largest;
         }
-    }
-
-    static int rank(double[] values, Matrix q, Matrix p) {
-        double threshold = 8 * q.type().unitRoundoff() * Math.sqrt(Math.max(q.rows(), p.rows())) * values[0];
-        int rank = 0;
-        while (rank < values.length && values[rank] > threshold) {
-            rank++;
-        }
-        return rank;
-    }
-
-    /** Gives each pair the sign that makes the entry of v of largest magnitude positive. */
-    static void fixSigns(Matrix u, Matrix vt) {
-        Device device = u.device();
-        for (long i = 0; i < u.cols(); i++) {
-            Matrix v = vt.rows(i, i + 1);
-            if (device.largest(v) < 0) {
-                device.scale(-1, v);
-                device.scale(-1, u.columns(i, i + 1));
+        SmallMatrix.Eigen e = gram.scaledRows(unit).transpose().scaledRows(unit).eigen(device);
+        int c = rank(e);
+        double[] root = new double[c];
+        double[] inverse = new double[c];
+        double[] back = new double[2 * s];
+        for (int i = 0; i < 2 * s; i++) {
+            back[i] = 1 / unit[i];
+            if (i < c) {
+                root[i] = Math.sqrt(e.values()[i]);
+                inverse[i] = 1 / root[i];
             }
         }
+        SmallMatrix rows = e.rows().block(0, c, 0, 2 * s);
+        return new SmallMatrix[] {rows.scaledRows(root).transpose().scaledRows(back).transpose(), rows.scaledRows(inverse).transpose().scaledRows(unit)};
+    }
+
+    /** With what the columns that are held out, Θ of Ω and Ξ of Ψ, say of it. */
+    private Estimate estimated(SmallMatrix u, double[] values, SmallMatrix v) {
+        int l = left.rows() / 2;
+        int probes = l - sampling;
+        SmallMatrix vTheta = v.transpose().times(device, columns(right, sampling, probes)); // VᵀΘ (k,probes)
+        SmallMatrix uImage = u.transpose().times(device, columns(left, l + sampling, probes)); // UᵀGΘ
+        SmallMatrix uXi = u.transpose().times(device, columns(left, sampling, probes)); // UᵀΞ
+        SmallMatrix vImage = v.transpose().times(device, columns(right, l + sampling, probes)); // VᵀGᵀΞ
+        SmallMatrix ofGt = vTheta.scaledRows(values).plus(-1, uImage); // (σV − GᵀU)ᵀΘ
+        SmallMatrix ofG = uXi.scaledRows(values).plus(-1, vImage); // (σU − GV)ᵀΞ
+        double all2 = 0; // ‖G·Θ‖² + ‖Gᵀ·Ξ‖²
+        for (int i = l + sampling; i < 2 * l; i++) {
+            all2 += left.at(i, i) + right.at(i, i);
+        }
+        double left2 = all2; // ‖(G − U·S·Vᵀ)Θ‖² = ‖GΘ‖² − 2⟨UᵀGΘ, S·VᵀΘ⟩ + ‖S·VᵀΘ‖², and the same for Ξ
+        double[] residuals = new double[values.length];
+        for (int i = 0; i < values.length; i++) {
+            residuals[i] = values[0] == 0 ? 0 : Math.sqrt(Math.max(ofGt.meanSquare(i), ofG.meanSquare(i))) / values[0];
+            for (int j = 0; j < probes; j++) {
+                left2 += values[i] * vTheta.at(i, j) * (values[i] * vTheta.at(i, j) - 2 * uImage.at(i, j));
+                left2 += values[i] * uXi.at(i, j) * (values[i] * uXi.at(i, j) - 2 * vImage.at(i, j));
+            }
+        }
+        return new Estimate(u, values, v, residuals, all2 == 0 ? 1 : Math.max(0, 1 - left2 / all2));
     }
 }

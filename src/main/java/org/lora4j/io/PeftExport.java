@@ -18,6 +18,7 @@ import org.lora4j.LoraConfig;
 import org.lora4j.LoraLinear;
 import org.lora4j.Scaling;
 import org.lora4j.device.Matrix;
+import org.lora4j.file.AtomicFile;
 
 /**
  * Writes an adapter folder that PEFT 0.21 loads. An adapter whose start was taken out of the base weight (LoRA-GA, PiSSA,

@@ -11,6 +11,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
+import org.lora4j.file.AtomicFile;
+
 /**
  * The tensors of a safetensors file, or of the several files of one model, mapped into memory: opening reads headers only,
  * and a file may be larger than memory.

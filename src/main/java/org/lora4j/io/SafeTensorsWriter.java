@@ -12,6 +12,8 @@ import java.util.Map;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 
+import org.lora4j.file.AtomicFile;
+
 /** The header and the order of the data of a file to be written, byte for byte as the format's reference has them. */
 final class SafeTensorsWriter {
     private final Map<String, TensorData> tensors = new LinkedHashMap<>(); // in the order of the data

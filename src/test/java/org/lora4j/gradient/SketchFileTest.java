@@ -15,6 +15,8 @@ import java.util.Random;
 import java.util.zip.CRC32C;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -128,6 +130,26 @@ class SketchFileTest extends DeviceTest {
         checksum.update(bytes, 0, bytes.length - 8);
         file.putLong(bytes.length - 8, checksum.getValue());
         return bytes;
+    }
+
+    /** As any writer does: what a link points to is written, the link stays, and the file is as readable as other files. */
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void aLinkIsFollowedAndTheModeIsTheUsualOne() throws IOException {
+        Path elsewhere = Files.createDirectory(folder.resolve("elsewhere"));
+        Path link = Files.createSymbolicLink(folder.resolve("link"), Path.of("elsewhere", "sketch"));
+        Path usual = Files.writeString(elsewhere.resolve("usual"), "as any file");
+        try (GradientSketch sketch = sketch(Streams.random(M, N, DataType.FLOAT32, 1, 3), DataType.FLOAT32)) {
+            assertThrows(IOException.class, () -> sketch.save(link), "a link to nothing");
+            Path target = Files.writeString(elsewhere.resolve("sketch"), "what stood here before");
+            sketch.save(link);
+            assertTrue(Files.isSymbolicLink(link));
+            assertEquals(Files.getPosixFilePermissions(usual), Files.getPosixFilePermissions(target));
+            GradientSketch.load(device, target).close();
+        }
+        try (var files = Files.list(elsewhere)) {
+            assertEquals(2, files.count(), "no temporary file is left");
+        }
     }
 
     @Test

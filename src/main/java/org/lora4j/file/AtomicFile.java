@@ -1,4 +1,4 @@
-package org.lora4j.io;
+package org.lora4j.file;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -12,7 +12,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.concurrent.ThreadLocalRandom;
 
 /** A file that is written beside its target and takes its place in one step, when it is complete and on the disk. */
-final class AtomicFile implements AutoCloseable {
+public final class AtomicFile implements AutoCloseable {
     private static final int BUFFER = 1 << 20;
 
     private final Path target;
@@ -30,15 +30,21 @@ final class AtomicFile implements AutoCloseable {
         this.channel = channel;
     }
 
-    static AtomicFile create(Path file) throws IOException {
-        Path target = file.toAbsolutePath();
+    /**
+     * A file that is to take the place of {@code file}, or of what a link of that name points to. It gets the permissions that
+     * any new file gets.
+     *
+     * @throws IOException when it can't be made, or {@code file} is a link that points nowhere
+     */
+    public static AtomicFile create(Path file) throws IOException {
+        Path target = Files.isSymbolicLink(file) ? file.toRealPath() : file.toAbsolutePath();
         // Made here and not by Files.createTempFile, whose files nobody else may read.
         Path temporary = target.resolveSibling("." + target.getFileName() + "." + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".part");
         return new AtomicFile(target, temporary, FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
     }
 
     /** Appends bytes of any memory. */
-    void write(MemorySegment bytes) throws IOException {
+    public void write(MemorySegment bytes) throws IOException {
         for (long done = 0; done < bytes.byteSize();) {
             long n = Math.min(BUFFER - buffered, bytes.byteSize() - done);
             MemorySegment.copy(bytes, done, buffer, buffered, n);
@@ -59,7 +65,7 @@ final class AtomicFile implements AutoCloseable {
     }
 
     /** Brings all bytes to the disk; after that nothing is written any more. */
-    void finish() throws IOException {
+    public void finish() throws IOException {
         if (!finished) {
             flush();
             channel.force(true);
@@ -69,7 +75,7 @@ final class AtomicFile implements AutoCloseable {
     }
 
     /** Puts the file in the target's place. */
-    void commit() throws IOException {
+    public void commit() throws IOException {
         finish();
         Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         committed = true;
@@ -77,7 +83,7 @@ final class AtomicFile implements AutoCloseable {
     }
 
     /** Brings a folder's names to the disk, where the system lets a folder be opened. */
-    static void sync(Path folder) throws IOException {
+    public static void sync(Path folder) throws IOException {
         if (!System.getProperty("os.name").startsWith("Windows")) {
             try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
                 channel.force(true);

@@ -1,0 +1,2 @@
+/** How files are written; not part of the API. */
+package org.lora4j.file;
