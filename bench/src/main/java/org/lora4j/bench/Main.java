@@ -28,7 +28,7 @@ public final class Main implements Callable<Integer> {
     private static final int STOPPED = 3;
     private static final int PROBE_EVERY = 6;
 
-    @Option(names = "--quick", description = "A few items of each kind, under three minutes; the report goes to bench/target/quick.")
+    @Option(names = "--quick", description = "A few items of each kind, about four minutes; the report goes to bench/target/quick.")
     private boolean quick;
     @Option(names = "--gate", description = "Compare ratios with bench/baseline/<machine class>.json; exit 1 on a regression.")
     private boolean gate;
