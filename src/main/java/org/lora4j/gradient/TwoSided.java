@@ -30,7 +30,7 @@ import org.lora4j.svd.SingularTriplets;
 record TwoSided(Device device, SmallMatrix left, SmallMatrix right, long m, long n, int sampling, boolean random) {
     /** Singular values of Y and Z below this times the largest one are rounding: what a Gram matrix can tell in float64. */
     static final double NEGLIGIBLE = 1e-6;
-    /** p. ½ is what A and B mean; a little more is better on all spectra that were tried, because Ĝ shrinks. */
+    /** p. ½ is what A and B mean; a little more was better on a transformer's gradients, because Ĝ shrinks. */
     private static final double POWER = 0.65;
 
     /**
