@@ -17,6 +17,8 @@ import org.lora4j.device.Triangle;
 final class KrylovBasis implements AutoCloseable {
     /** What a normalised vector may have in V's span for one more projection to leave nothing but rounding there. */
     private static final double APART = 0.1;
+    /** ‖L − I‖ (Frobenius) up to which X has a condition below 1.3, and X·L⁻ᵀ is orthonormal to rounding. */
+    private static final double NEAR = 0.125;
 
     private final Device device;
     private final Matrix g;
@@ -59,7 +61,7 @@ final class KrylovBasis implements AutoCloseable {
         boolean some = device.largest(r) != 0;
         boolean orthonormal = false;
         for (int pass = 0; some && !orthonormal && pass < 5; pass++) { // two do, unless G is nearly of lower rank
-            orthonormal = orthonormalise(first) > 0.5;
+            orthonormal = orthonormalise(first);
         }
         return orthonormal;
     }
@@ -107,7 +109,7 @@ final class KrylovBasis implements AutoCloseable {
                     device.gemm(1, before, Op.TRANSPOSE, next, Op.NONE, 0, overlap);
                 }
                 device.gemm(-1, before, Op.NONE, overlap, Op.NONE, 1, next);
-                if (orthonormalise(next) > 0.5 && apart) {
+                if (orthonormalise(next) && apart) {
                     return true;
                 }
             }
@@ -135,23 +137,26 @@ final class KrylovBasis implements AutoCloseable {
     }
 
     /**
-     * X ← Q of X = Q·R by Cholesky's factor of XᵀX. Returns the least element of R's diagonal: about 1 where X was
-     * orthonormal already, which Q then is to rounding; 0 where X has dependent columns, and Q is Householder's.
+     * X ← Q of X = Q·Lᵀ by Cholesky's factor of XᵀX. Whether X was orthonormal but for little, and now is to rounding: else
+     * XᵀX has lost some of it, and it takes another pass. Where X has dependent columns, Q is Householder's.
      */
-    private double orthonormalise(Matrix x) {
+    private boolean orthonormalise(Matrix x) {
         int n = (int) x.cols();
         try (Matrix l = device.temporary(type, n, n)) {
             if (!Triplets.factor(x, l)) {
                 device.qr(x, l);
-                return 0;
+                return false;
             }
             device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, x);
             double[] triangle = l.read();
-            double least = triangle[0];
-            for (int i = 1; i < n; i++) {
-                least = Math.min(least, triangle[i * n + i]);
+            double distance = 0;
+            for (int i = 0; i < n; i++) {
+                triangle[i * n + i] -= 1;
             }
-            return least;
+            for (double element : triangle) {
+                distance = Math.hypot(distance, element);
+            }
+            return distance < NEAR;
         }
     }
 
