@@ -109,7 +109,10 @@ class CounterBaselineTest extends DeviceTest {
         }, () -> {});
     }
 
-    /** The columns of G fall off fast: rounding, which differs between processors, then decides nothing. */
+    /**
+     * G has 2r columns that stand out of others of one size: its products are far from dependent, and rounding, which differs
+     * between processors, decides nothing.
+     */
     @Test
     void loraGa() throws IOException {
         assumeFalse(opener.name().equals("CUDA"), "a GPU's own rounding may make its SVD take another step");
@@ -118,7 +121,7 @@ class CounterBaselineTest extends DeviceTest {
         MemorySegment g = random(m, n);
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
-                TYPE.set(g, (long) i * n + j, TYPE.get(g, (long) i * n + j) * Math.pow(0.7, j));
+                TYPE.set(g, (long) i * n + j, TYPE.get(g, (long) i * n + j) * (j < 2 * R ? 1 - 0.05 * j : 0.1));
             }
         }
         try (LoraLinear large = new LoraLinear(device, new LoraConfig(R, 8, Scaling.RANK_STABILISED), TYPE, m, n, false, 1);
