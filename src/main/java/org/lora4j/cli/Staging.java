@@ -2,6 +2,9 @@ package org.lora4j.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -171,8 +174,20 @@ final class Staging implements AutoCloseable {
             }
             System.err.println("lora4j: stopped; nothing was written");
             System.err.flush();
-            Runtime.getRuntime().halt(STOPPED); // an ordinary end waits for OpenBLAS's threads, in the middle of an SVD for its end
+            end(STOPPED);
         }
+    }
+
+    /** Ends the process here and now: halt runs the libraries' exit handlers, which wait for OpenBLAS's threads in the middle of an SVD. */
+    private static void end(int status) {
+        Linker.nativeLinker().defaultLookup().find("_exit").ifPresent(exit -> {
+            try {
+                Linker.nativeLinker().downcallHandle(exit, FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT)).invokeExact(status);
+            } catch (Throwable e) {
+                // then as well as may be
+            }
+        });
+        Runtime.getRuntime().halt(status);
     }
 
     /** Deletes what was not put in its place. */

@@ -10,6 +10,9 @@ import org.lora4j.bindings.openblas.openblas_h;
  *
  * <p>Memory of this device is ordinary off-heap memory: {@link Matrix#segment()} may be read and written directly, and
  * {@link #borrow} takes any native segment of the caller.
+ *
+ * <p>Where the JVM is ended while a host device is open, by Ctrl-C say, native libraries' exit handlers are skipped on Linux
+ * (shutdown hooks run): OpenBLAS's crashes or waits for ever when a product or a factorisation is going on.
  */
 public final class HostDevice extends Device {
     private final BlasLibrary library;
@@ -35,7 +38,9 @@ public final class HostDevice extends Device {
      * @throws IllegalArgumentException for kernels that this processor doesn't run
      */
     public static HostDevice open() {
-        return new HostDevice(BlasLibrary.load());
+        HostDevice device = new HostDevice(BlasLibrary.load());
+        ProcessEnd.opened();
+        return device;
     }
 
     @Override
@@ -225,6 +230,7 @@ public final class HostDevice extends Device {
 
     @Override
     void doClose() {
+        ProcessEnd.closed();
         narrow.close();
         kernels.close(); // the libraries stay loaded: other devices use them
     }

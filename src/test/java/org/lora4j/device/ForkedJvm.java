@@ -97,6 +97,20 @@ public final class ForkedJvm {
         }
     }
 
+    /** Waits until the process has written {@code text}, or has ended. */
+    void awaitOutput(String text) throws IOException, InterruptedException {
+        for (int i = 0; i < LIMIT_SECONDS * 100 && process.isAlive() && !Files.readString(output).contains(text); i++) {
+            Thread.sleep(10);
+        }
+    }
+
+    /** Asks the process to end; whether it was alive. */
+    boolean stop() {
+        boolean alive = process.isAlive();
+        process.destroy();
+        return alive;
+    }
+
     /** Waits for the end; a process that takes too long is ended and fails the test. */
     Result result() throws IOException, InterruptedException {
         try {
