@@ -6,6 +6,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Consumer;
 
 import org.lora4j.analysis.FirstOrderAlignment;
 import org.lora4j.device.Device;
@@ -63,15 +64,22 @@ final class Adaptation {
     private final Plan plan;
     private final long seed;
     private final Runnable progress;
+    private final Consumer<Matrix> gradients;
     private final Digits old; // 0–4
     private final Digits fresh; // 5–9
 
     /** @param progress called after each of the plan's trainings */
     Adaptation(Device device, Plan plan, long seed, Runnable progress) {
+        this(device, plan, seed, progress, g -> {});
+    }
+
+    /** @param gradients may change each of the gradients before it is used */
+    Adaptation(Device device, Plan plan, long seed, Runnable progress, Consumer<Matrix> gradients) {
         this.device = device;
         this.plan = plan;
         this.seed = seed;
         this.progress = progress;
+        this.gradients = gradients;
         Digits all = Digits.load();
         old = all.where(d -> d < 5);
         fresh = all.where(d -> d >= 5);
@@ -107,6 +115,9 @@ final class Adaptation {
             Digits probe = train.range(0, GRADIENT_DIGITS);
             network.forward(probe.pixels(), probe.size());
             full.measure(probe.labels());
+            for (Matrix gradient : full.gradients()) {
+                gradients.accept(gradient);
+            }
             for (Method method : Method.values()) {
                 List<Outcome> outcomes = new ArrayList<>();
                 for (double rate : plan.learningRates) {

@@ -218,6 +218,11 @@ public final class CudaDevice extends Device {
     }
 
     @Override
+    void doUniform(long seed, Matrix a) {
+        elements.uniform(seed, a);
+    }
+
+    @Override
     void doScale(double alpha, Matrix a) {
         elements.scale(alpha, a);
     }

@@ -35,6 +35,31 @@ final class CudaElements {
         }
     }
 
+    /** What the numbers of {@link #uniform} are: with as many columns, fewer rows are the first of them. */
+    private record Uniform(long seed, DataType type, long cols) {}
+
+    void uniform(long seed, Matrix a) {
+        Checks.dimensions("uniform", a, Integer.MAX_VALUE);
+        if (a.rows() == 0 || a.cols() == 0) {
+            return;
+        }
+        Uniform what = new Uniform(seed, a.type(), a.cols());
+        long bytes = a.rows() * a.cols() * a.type().bytes();
+        MemorySegment numbers = memory.remembered(what, bytes);
+        if (numbers == null) {
+            numbers = memory.acquire(bytes);
+            try {
+                staging.in(a.type(), a.rows(), a.cols(), (pinned, from, to) ->
+                        HostElements.uniform(seed, a.type(), pinned, a.cols(), from, to, a.cols()), numbers, a.cols());
+            } catch (RuntimeException e) {
+                memory.release(numbers, bytes);
+                throw e;
+            }
+            memory.remember(what, numbers, bytes);
+        }
+        s.copy(a.type(), numbers, a.cols(), a.segment(), a.leadingDimension(), a.rows(), a.cols());
+    }
+
     void scale(double alpha, Matrix a) {
         Checks.dimensions("scale", a, Integer.MAX_VALUE);
         if (a.rows() == 0 || a.cols() == 0) {

@@ -73,6 +73,18 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice, Cud
         doFill(a, value);
     }
 
+    /**
+     * Fills A with uniform numbers in (−1, 1), row by row, by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same of one
+     * seed on every device. A GPU keeps the last ones; as many columns and no more rows of them are not copied in again.
+     */
+    public final void uniform(long seed, Matrix a) {
+        elementwise(a, a);
+        if (a.type() != a.type().accumulation()) {
+            throw new IllegalArgumentException("uniform: the matrix is " + a.type() + "; it must be FLOAT32 or FLOAT64");
+        }
+        doUniform(seed, a);
+    }
+
     /** A ← α·A. */
     public final void scale(double alpha, Matrix a) {
         elementwise(a, a);
@@ -275,6 +287,8 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice, Cud
     abstract long maxDimension();
 
     abstract void doFill(Matrix a, double value);
+
+    abstract void doUniform(long seed, Matrix a);
 
     abstract void doScale(double alpha, Matrix a);
 

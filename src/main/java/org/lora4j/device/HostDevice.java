@@ -136,6 +136,11 @@ public final class HostDevice extends Device {
     }
 
     @Override
+    void doUniform(long seed, Matrix a) {
+        HostElements.uniform(seed, a.type(), a.segment(), a.leadingDimension(), 0, a.rows(), a.cols());
+    }
+
+    @Override
     void doScale(double alpha, Matrix a) {
         HostElements.scale(alpha, a);
     }

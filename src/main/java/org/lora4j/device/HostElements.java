@@ -59,6 +59,20 @@ final class HostElements {
         }
     }
 
+    /** Rows {@code from} to {@code to} of {@link Device#uniform}, into memory that begins with the first of them. */
+    static void uniform(long seed, DataType type, MemorySegment target, long targetLd, long from, long to, long cols) {
+        for (long i = from; i < to; i++) {
+            for (long j = 0; j < cols; j++) {
+                long index = i * cols + j;
+                long bits = seed + (index / 2 + 1) * 0x9e3779b97f4a7c15L;
+                bits = (bits ^ bits >>> 30) * 0xbf58476d1ce4e5b9L;
+                bits = (bits ^ bits >>> 27) * 0x94d049bb133111ebL;
+                bits ^= bits >>> 31;
+                type.set(target, (i - from) * targetLd + j, (int) (index % 2 == 0 ? bits : bits >>> 32) * 0x1p-31);
+            }
+        }
+    }
+
     static void fill(Matrix a, double value) {
         MemorySegment s = a.segment();
         for (long i = 0; i < lines(a); i++) {

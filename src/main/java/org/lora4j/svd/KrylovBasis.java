@@ -50,7 +50,7 @@ final class KrylovBasis implements AutoCloseable {
     /** V₁ from the seed; false where G is zero, or the random block was orthogonal to all of it. */
     boolean start(long seed) {
         Matrix first = v.columns(0, block);
-        Triplets.randomise(first, seed);
+        device.uniform(seed, first);
         product(first, y.columns(0, block), r);
         if (!inRange(device.largest(r))) {
             int most = type == DataType.FLOAT32 ? 126 : 1022; // the inverse must be a number of the type too

@@ -158,21 +158,4 @@ final class Triplets {
             device.copy(copy, b);
         }
     }
-
-    /** Fills {@code a} with uniform numbers in (−1, 1) from the seed, by SplitMix64 (Steele, Lea and Flood 2014). */
-    static void randomise(Matrix a, long seed) {
-        double[] values = new double[Math.toIntExact(a.rows() * a.cols())];
-        long state = seed;
-        for (int i = 0; i < values.length; i += 2) {
-            state += 0x9e3779b97f4a7c15L;
-            long bits = (state ^ state >>> 30) * 0xbf58476d1ce4e5b9L;
-            bits = (bits ^ bits >>> 27) * 0x94d049bb133111ebL;
-            bits ^= bits >>> 31;
-            values[i] = (int) bits * 0x1p-31;
-            if (i + 1 < values.length) {
-                values[i + 1] = (int) (bits >>> 32) * 0x1p-31;
-            }
-        }
-        a.write(values);
-    }
 }

@@ -101,9 +101,10 @@ class CudaBudgetTest extends SimCudaTest {
     }
 
     /**
-     * G goes in once. All else is the SVD's own, as it does on its own: its random start of 2r columns and its small matrices go
-     * in, small matrices, singular values and residuals come out. Beside it there are one product, for W_fz, and what the
-     * checks read: the largest element of G, and the norm of W as sums of rows.
+     * G goes in once, and nothing else: the SVD's random start stays on the GPU from one start to the next. What comes out are
+     * numbers that the host decides by: singular values, the triangles that residuals are read from, and of the checks the
+     * largest element of G and the norm of W as sums of rows. Beside the SVD there are one product, for W_fz, and the launch
+     * that sums W's squares.
      */
     @ParameterizedTest
     @EnumSource(value = DataType.class, names = {"FLOAT32", "FLOAT64"})
@@ -137,19 +138,17 @@ class CudaBudgetTest extends SimCudaTest {
             Counters whole = device.counters().since(before);
 
             assertEquals(ofSvd.calls(Call.GEMM) + 1, whole.calls(Call.GEMM), "products");
-            assertEquals(ofSvd.calls(Call.COPY_IN) + 1, whole.calls(Call.COPY_IN));
+            assertEquals(1, whole.calls(Call.COPY_IN), "copies in that the device counted");
             assertEquals(ofSvd.calls(Call.COPY_OUT), whole.calls(Call.COPY_OUT));
-            assertEquals(svd.in + 1, cost.in, "copies in");
-            assertEquals(svd.bytesIn + m * n * size, cost.bytesIn);
+            assertEquals(1, cost.in, "copies in");
+            assertEquals(m * n * size, cost.bytesIn);
             assertEquals(svd.out + 2, cost.out, "copies out: the largest element, the sums of rows");
             assertEquals(svd.bytesOut + (1 + m) * size, cost.bytesOut);
             assertEquals(svd.gemms + 2, cost.gemms, "W_fz, and W's norm");
             assertEquals(svd.mallocs, cost.mallocs);
 
-            long start2r = 2L * R * n * size;
             long small = 64L * R * R * size; // (8r)²
-            assertTrue(svd.bytesIn >= start2r && svd.bytesIn <= start2r + 8 * small, svd.toString());
-            assertTrue(svd.bytesOut < 64 * small, svd.toString());
+            assertTrue(svd.bytesOut < 16 * small, svd.toString());
             assertEquals(0, svd.mallocs, "the workspace is used again");
         }
     }

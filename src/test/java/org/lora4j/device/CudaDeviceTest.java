@@ -10,9 +10,11 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 
 import org.junit.jupiter.api.Test;
+import org.lora4j.device.SimCuda.Copy;
 import org.lora4j.Reference;
 
 /** What a GPU has beyond the contract of all devices: streams, borrowed pointers, its own failures. On the simulated one. */
@@ -139,6 +141,34 @@ class CudaDeviceTest extends SimCudaTest {
             SimCuda.memoryLimit(12L << 20); // of which cuBLAS's workspace takes 4
             device.temporary(TYPE, 1024, 1024).close();
             assertEquals(6L << 20, device.allocate(TYPE, 3 << 19, 1).rows() * 4);
+        }
+        try (Device device = SimCuda.open()) {
+            SimCuda.memoryLimit(12L << 20);
+            try (Matrix a = device.temporary(TYPE, 512, 1024)) {
+                device.uniform(1, a);
+            }
+            assertEquals(6L << 20, device.allocate(TYPE, 3 << 19, 1).rows() * 4);
+            Matrix a = device.allocate(TYPE, 2, 1024);
+            device.uniform(1, a);
+            assertEquals(new SplittableRandom(1).nextLong() >> 32, (long) Math.scalb(a.read()[1], 31), 1 << 7, "float32 of 31 bits");
+        }
+    }
+
+    @Test
+    void uniformNumbersAreCopiedInOnce() {
+        try (Device device = SimCuda.open()) {
+            Matrix a = device.allocate(TYPE, 10, 8);
+            Matrix b = device.allocate(TYPE, 10, 8);
+            device.uniform(1, a);
+            long copies = SimCuda.copies(Copy.HOST_TO_DEVICE);
+            device.uniform(1, b);
+            assertArrayEquals(a.read(), b.read());
+            device.uniform(1, b.rows(0, 3));
+            assertArrayEquals(a.read(), b.read(), "fewer rows are the first ones");
+            assertEquals(copies, SimCuda.copies(Copy.HOST_TO_DEVICE));
+            device.uniform(2, b.rows(0, 3));
+            device.uniform(1, b.columns(0, 3));
+            assertEquals(copies + 2, SimCuda.copies(Copy.HOST_TO_DEVICE), "another seed, another number of columns");
         }
     }
 

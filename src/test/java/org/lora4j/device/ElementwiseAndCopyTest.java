@@ -9,13 +9,16 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.SplittableRandom;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lora4j.Framed;
 import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
+import org.lora4j.Types;
 
 /** Element-wise passes, reductions and copies, between devices' matrices and every kind of host memory. */
 class ElementwiseAndCopyTest extends DeviceTest {
@@ -40,6 +43,39 @@ class ElementwiseAndCopyTest extends DeviceTest {
             }
             f.assertFrameUnchanged("fill and scale");
         }
+    }
+
+    /** The JDK's SplittableRandom makes the same bits. */
+    @ParameterizedTest
+    @MethodSource(Types.FULL)
+    void uniformNumbersAreTheSeedsOnAnyDevice(DataType type) {
+        for (long seed : new long[] {0, 1, -5, 1, 1}) { // a device may keep the last
+            for (int[] shape : SHAPES) {
+                SplittableRandom bits = new SplittableRandom(seed);
+                Framed f = Framed.of(device, type, Reference.zeros(shape[0], shape[1]));
+                Matrix dense = device.allocate(type, shape[0], shape[1]);
+                double[] expected = new double[shape[0] * shape[1]];
+                for (int i = 0; i < expected.length; i += 2) {
+                    long two = bits.nextLong();
+                    expected[i] = Types.round((int) two * 0x1p-31, type);
+                    if (i + 1 < expected.length) {
+                        expected[i + 1] = Types.round((int) (two >>> 32) * 0x1p-31, type);
+                    }
+                }
+                for (Matrix m : new Matrix[] {f.inside(), dense}) {
+                    device.uniform(seed, m);
+                    assertArrayEquals(expected, m.read(), "seed " + seed);
+                }
+                f.assertFrameUnchanged("uniform");
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource(Types.NARROW)
+    void uniformNumbersOf16BitsAreRefused(DataType type) {
+        Matrix m = device.allocate(type, 2, 2);
+        assertThrows(IllegalArgumentException.class, () -> device.uniform(0, m));
     }
 
     @ParameterizedTest

@@ -201,6 +201,7 @@ class LifeTest extends DeviceTest {
         all.put("copy", () -> device.copy(a, b));
         all.put("convert", () -> device.convert(a, narrow));
         all.put("fill", () -> device.fill(a, 1));
+        all.put("uniform", () -> device.uniform(1, a));
         all.put("scale", () -> device.scale(1, a));
         all.put("dot", () -> device.dot(a, b));
         all.put("largest", () -> device.largest(a));
