@@ -19,7 +19,7 @@ final class Blas {
     private static final int COLUMN_MAJOR = openblas_h.LAPACK_COL_MAJOR();
     /** The functions without which a library is of no use, as float32 and float64 names. */
     private static final String[] REQUIRED = {
-        "cblas_sgemm", "cblas_dgemm", "cblas_strsm", "cblas_dtrsm", "LAPACKE_sgesdd_work", "LAPACKE_dgesdd_work",
+        "cblas_sgemm", "cblas_dgemm", "cblas_sgemv", "cblas_dgemv", "cblas_strsm", "cblas_dtrsm", "LAPACKE_sgesdd_work", "LAPACKE_dgesdd_work",
         "LAPACKE_sgesvd_work", "LAPACKE_dgesvd_work", "LAPACKE_sgelqf_work", "LAPACKE_dgelqf_work", "LAPACKE_sorglq_work",
         "LAPACKE_dorglq_work", "LAPACKE_spotrf_work", "LAPACKE_dpotrf_work", "LAPACKE_ssyevd_work", "LAPACKE_dsyevd_work"};
 
@@ -28,6 +28,8 @@ final class Blas {
     private int threads; // what there were before
     private final MemorySegment sgemm;
     private final MemorySegment dgemm;
+    private final MemorySegment sgemv;
+    private final MemorySegment dgemv;
     private final MemorySegment strsm;
     private final MemorySegment dtrsm;
     private final MemorySegment sgesdd;
@@ -60,6 +62,8 @@ final class Blas {
         }
         sgemm = find("cblas_sgemm");
         dgemm = find("cblas_dgemm");
+        sgemv = find("cblas_sgemv");
+        dgemv = find("cblas_dgemv");
         strsm = find("cblas_strsm");
         dtrsm = find("cblas_dtrsm");
         sgesdd = find("LAPACKE_sgesdd_work");
@@ -87,6 +91,17 @@ final class Blas {
         switch (type) {
             case FLOAT32 -> cblas_sgemm.invoke(sgemm, order, opA, opB, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c, ldc);
             case FLOAT64 -> cblas_dgemm.invoke(dgemm, order, opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+            default -> throw unsupported(type);
+        }
+    }
+
+    /** y ← α·op(A)·x + β·y for A (m×n), row-major; the elements of x and y are incx and incy apart. */
+    void gemv(DataType type, int opA, int m, int n, double alpha, MemorySegment a, int lda, MemorySegment x, int incx, double beta, MemorySegment y,
+            int incy) {
+        int order = openblas_h.CblasRowMajor();
+        switch (type) {
+            case FLOAT32 -> cblas_sgemv.invoke(sgemv, order, opA, m, n, (float) alpha, a, lda, x, incx, (float) beta, y, incy);
+            case FLOAT64 -> cblas_dgemv.invoke(dgemv, order, opA, m, n, alpha, a, lda, x, incx, beta, y, incy);
             default -> throw unsupported(type);
         }
     }

@@ -162,10 +162,20 @@ public final class HostDevice extends Device {
         }
         if (a.type() != a.type().accumulation()) {
             narrow.gemm(m, n, k, alpha, a, opA, b, opB, beta, c);
+        } else if (m == 1 && k > 0) { // a row: xGEMM would pack the whole of B for it
+            gemv(b, opB == Op.NONE ? Op.TRANSPOSE : Op.NONE, k, n, alpha, a, opA == Op.NONE, beta, c.segment(), 1);
+        } else if (n == 1 && k > 0) {
+            gemv(a, opA, k, m, alpha, b, opB == Op.TRANSPOSE, beta, c.segment(), (int) c.leadingDimension());
         } else {
             blas.gemm(a.type(), transpose(opA), transpose(opB), (int) m, (int) n, (int) k, alpha, a.segment(), (int) a.leadingDimension(),
                     b.segment(), (int) b.leadingDimension(), beta, c.segment(), (int) c.leadingDimension());
         }
+    }
+
+    /** y ← α·op(A)·x + β·y for x of {@code k} and y of {@code length} elements; x is a row or a column of a matrix. */
+    private void gemv(Matrix a, Op op, long k, long length, double alpha, Matrix x, boolean isRow, double beta, MemorySegment y, int incy) {
+        blas.gemv(a.type(), transpose(op), (int) (op == Op.NONE ? length : k), (int) (op == Op.NONE ? k : length), alpha, a.segment(),
+                (int) a.leadingDimension(), x.segment(), isRow ? 1 : (int) x.leadingDimension(), beta, y, incy);
     }
 
     @Override

@@ -19,7 +19,7 @@ import org.lora4j.Reference;
 class GemmTest extends DeviceTest {
     /** m, n, k: ones, primes, not multiples of a vector, no inner dimension, empty. */
     private static final int[][] SHAPES = {{1, 1, 1}, {1, 7, 5}, {7, 1, 5}, {1, 64, 33}, {64, 1, 33}, {5, 7, 1}, {2, 3, 0}, {1, 3, 0},
-        {3, 1, 0}, {0, 3, 2}, {3, 0, 2}, {8, 16, 32}, {13, 17, 19}, {31, 2, 127}, {257, 129, 65}};
+        {3, 1, 0}, {0, 3, 2}, {3, 0, 2}, {8, 16, 32}, {13, 17, 19}, {31, 2, 127}, {1, 300, 257}, {300, 1, 257}, {257, 129, 65}};
     private static final double[][] ALPHA_BETA = {{1, 0}, {1, 1}, {-0.5, 0}, {-0.5, 1}, {1.25, -0.5}, {0, 1}, {0, 0}, {0, -0.5}};
 
     final Random random = new Random(1);
