@@ -30,6 +30,16 @@ int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n
 void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, const float *g, int64_t ldg, const float *v, int64_t ldv,
                         float *y, int64_t ldy, float *z, int64_t ldz, void *scratch);
 
+/* Σ a·b over all elements of A and B (m×n), each product exact and summed in float64; m, n from 1. */
+double lora4j_sdot(lora4j_team *team, int64_t m, int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb);
+
+/* The element of A (m×n) of largest magnitude, the first in row order of equals; NaN if there is one. m, n from 1. */
+float lora4j_slargest(lora4j_team *team, int64_t m, int64_t n, const float *a, int64_t lda);
+
+/* Solves X·R = α·B for X, which overwrites B (m×n). R is upper triangular, R[i, j] at r[i·down + j·across]; m from 1, n from 1
+   to 64. */
+void lora4j_ssolve(lora4j_team *team, int64_t m, int64_t n, float alpha, const float *r, int64_t down, int64_t across, float *b, int64_t ldb);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -8,7 +8,6 @@
  */
 #include "lora4j_kernels.h"
 #include "power_step.h"
-#include "team.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -56,11 +55,6 @@ enum { BLOCK = 32 };
 
 /* Floating-point operations below which one thread does it all: about 15 µs. */
 enum { ALONE = 6000000 };
-
-struct lora4j_team {
-    const lora4j_variant *variant;
-    lora4j_members *members;
-};
 
 static const lora4j_variant *find(const char *name) {
 #if defined(__x86_64__)

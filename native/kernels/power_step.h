@@ -1,6 +1,8 @@
-/* Shared by power_step.c and the variants it compiles. */
+/* Shared by what a team computes and the variants of the power step. */
 #ifndef LORA4J_POWER_STEP_H
 #define LORA4J_POWER_STEP_H
+
+#include "team.h"
 
 #include <stdint.h>
 
@@ -33,5 +35,10 @@ typedef struct {
     int tile;               /* the rows of its largest tile, a multiple of those of the others: blocks are multiples of it */
     void (*run)(const lora4j_rows *rows);
 } lora4j_variant;
+
+struct lora4j_team {
+    const lora4j_variant *variant;
+    lora4j_members *members;
+};
 
 #endif

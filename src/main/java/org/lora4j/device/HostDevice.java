@@ -147,12 +147,12 @@ public final class HostDevice extends Device {
 
     @Override
     double doDot(Matrix a, Matrix b) {
-        return HostElements.dot(a, b);
+        return kernels.suit(a) ? kernels.dot(a, b) : HostElements.dot(a, b);
     }
 
     @Override
     double doLargest(Matrix a) {
-        return HostElements.largest(a);
+        return kernels.suit(a) ? kernels.largest(a) : HostElements.largest(a);
     }
 
     @Override
@@ -229,7 +229,13 @@ public final class HostDevice extends Device {
 
     @Override
     void doTriangularSolve(Side side, Triangle triangle, Op op, double alpha, Matrix t, Matrix b) {
-        if (b.rows() > 0 && b.cols() > 0) {
+        if (b.rows() == 0 || b.cols() == 0) {
+            return;
+        }
+        boolean upper = (triangle == Triangle.UPPER) == (op == Op.NONE);
+        if (side == Side.RIGHT && upper && kernels.suitSolve(b)) {
+            kernels.solve(alpha, t, op, b);
+        } else {
             blas.trsm(b.type(), side == Side.LEFT ? openblas_h.CblasLeft() : openblas_h.CblasRight(),
                     triangle == Triangle.LOWER ? openblas_h.CblasLower() : openblas_h.CblasUpper(), transpose(op),
                     (int) b.rows(), (int) b.cols(), alpha, t.segment(), (int) t.leadingDimension(), b.segment(), (int) b.leadingDimension());

@@ -13,7 +13,8 @@ import java.util.function.IntSupplier;
 import org.lora4j.bindings.kernels.*;
 
 /**
- * The hand-tuned kernels of {@code native/kernels}, for what BLAS leaves to be desired: a power step that reads G once.
+ * The hand-tuned kernels of {@code native/kernels}, for what BLAS leaves to be desired: a power step that
+ * reads G once, and reductions at the speed of memory.
  *
  * <p>The library is inside the jar where a C compiler was there when it was built. {@code -Dlora4j.kernels=} chooses:
  * <ul>
@@ -33,10 +34,12 @@ final class HostKernels {
     /** The variants there are, the fastest first. */
     static final List<String> VARIANTS = List.of("avx512", "avx2", "portable");
     private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_threads", "lora4j_team_close",
-        "lora4j_spower_step_scratch", "lora4j_spower_step"};
+        "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve"};
 
     /** The most columns of V for which reading G once pays, measured; with more, products by BLAS are as fast. */
     static final long MOST_COLUMNS = 128;
+    /** The most columns that {@code lora4j_ssolve} takes. */
+    static final long MOST_SOLVED = 64;
     /** Below this many rows or columns of G, filling vectors and tiles with zeros costs more than a second reading of G. */
     static final long LEAST_SIDE = 16;
     /** Below this many elements a call costs more than it saves. */
@@ -112,6 +115,34 @@ final class HostKernels {
         meet();
         reserve(functions.scratch(team, g.rows(), g.cols(), v.cols(), v.leadingDimension(), z != null));
         functions.powerStep(team, g, v, y, z, scratch);
+    }
+
+    /** Whether a pass over A is made here: one that takes longer than waking the threads. */
+    boolean suit(Matrix a) {
+        return functions != null && a.type() == DataType.FLOAT32 && a.rows() * a.cols() >= LEAST_ELEMENTS;
+    }
+
+    /** Σᵢⱼ Aᵢⱼ·Bᵢⱼ, summed in float64. */
+    double dot(Matrix a, Matrix b) {
+        meet();
+        return functions.dot(team, a, b);
+    }
+
+    /** The element of largest magnitude, the first of equals; NaN if there is one. */
+    double largest(Matrix a) {
+        meet();
+        return functions.largest(team, a);
+    }
+
+    /** Whether X·R = α·B is solved here: R of few rows, X of many. */
+    boolean suitSolve(Matrix b) {
+        return functions != null && b.type() == DataType.FLOAT32 && b.cols() <= MOST_SOLVED && b.rows() >= 2 * b.cols();
+    }
+
+    /** Solves X·op(T) = α·B, op(T) upper triangular: B ← X. */
+    void solve(double alpha, Matrix t, Op op, Matrix b) {
+        meet();
+        functions.solve(team, alpha, t, op, b);
     }
 
     /** Makes the team as large as BLAS's. */
@@ -223,6 +254,9 @@ final class HostKernels {
         private final MemorySegment close;
         private final MemorySegment scratch;
         private final MemorySegment powerStep;
+        private final MemorySegment dot;
+        private final MemorySegment largest;
+        private final MemorySegment solve;
 
         private Functions(SymbolLookup library) {
             runs = library.find("lora4j_kernels_runs").orElseThrow();
@@ -230,6 +264,9 @@ final class HostKernels {
             close = library.find("lora4j_team_close").orElseThrow();
             scratch = library.find("lora4j_spower_step_scratch").orElseThrow();
             powerStep = library.find("lora4j_spower_step").orElseThrow();
+            dot = library.find("lora4j_sdot").orElseThrow();
+            largest = library.find("lora4j_slargest").orElseThrow();
+            solve = library.find("lora4j_ssolve").orElseThrow();
         }
 
         boolean runs(String variant) {
@@ -256,6 +293,20 @@ final class HostKernels {
             lora4j_spower_step.invoke(powerStep, team, g.rows(), g.cols(), v.cols(), g.segment(), g.leadingDimension(), v.segment(),
                     v.leadingDimension(), y.segment(), y.leadingDimension(), z == null ? MemorySegment.NULL : z.segment(),
                     z == null ? v.cols() : z.leadingDimension(), scratch);
+        }
+
+        double dot(MemorySegment team, Matrix a, Matrix b) {
+            return lora4j_sdot.invoke(dot, team, a.rows(), a.cols(), a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension());
+        }
+
+        float largest(MemorySegment team, Matrix a) {
+            return lora4j_slargest.invoke(largest, team, a.rows(), a.cols(), a.segment(), a.leadingDimension());
+        }
+
+        void solve(MemorySegment team, double alpha, Matrix t, Op op, Matrix b) {
+            long ld = t.leadingDimension();
+            lora4j_ssolve.invoke(solve, team, b.rows(), b.cols(), (float) alpha, t.segment(), op == Op.NONE ? ld : 1, op == Op.NONE ? 1 : ld, b.segment(),
+                    b.leadingDimension());
         }
     }
 }

@@ -1,0 +1,166 @@
+package org.lora4j.device;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+import org.lora4j.Framed;
+import org.lora4j.Reference;
+
+/** The kernels that go over rows, in every variant that this processor runs: reductions and the triangular solution. */
+class HostRowsTest {
+    static final List<String> VARIANTS = HostKernels.VARIANTS;
+    private static final DataType TYPE = DataType.FLOAT32;
+    /** Below and above what one thread does alone, and no multiples of what is worked on at once. */
+    private static final int[][] SHAPES = {{1, 1}, {1, 31}, {3, 33}, {67, 1}, {128, 128}, {1, 70001}, {517, 259}, {70001, 1}, {3, 40000}};
+
+    final HostDevice device = HostDevice.open();
+    final Random random = new Random(5);
+    final List<HostKernels> opened = new ArrayList<>();
+    HostKernels.Attempt library;
+
+    @BeforeEach
+    void load() {
+        library = HostKernels.load();
+        if (Boolean.getBoolean("lora4j.requireKernels")) {
+            assertNotNull(library.functions(), library.failure());
+        }
+        assumeTrue(library.functions() != null, library.failure());
+    }
+
+    @AfterEach
+    void close() {
+        opened.forEach(HostKernels::close);
+        device.close();
+    }
+
+    private List<HostKernels> open(String variant) {
+        assumeTrue(library.functions().runs(variant), () -> "this processor does not run " + variant);
+        for (int threads : new int[] {1, 2, 5}) {
+            opened.add(HostKernels.open(variant, library, () -> threads, device));
+        }
+        return opened;
+    }
+
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void dotIsSummedInFloat64(String variant) {
+        for (HostKernels kernels : open(variant)) {
+            for (int[] s : SHAPES) {
+                for (double scale : new double[] {1, 0x1p100, 0x1p-90}) {
+                    Reference a = Reference.random(s[0], s[1], TYPE, random).times(scale);
+                    Reference b = Reference.random(s[0], s[1], TYPE, random);
+                    double magnitudes = a.magnitudes().dot(b.magnitudes());
+                    double rounding = 2 * s[0] * s[1] * 0x1p-53 * magnitudes;
+                    try (Matrix plain = b.on(device, TYPE)) {
+                        Framed f = Framed.of(device, TYPE, a);
+                        assertEquals(a.dot(b), kernels.dot(f.inside(), plain), rounding, variant + " " + s[0] + "×" + s[1]);
+                        assertEquals(a.dot(a), kernels.dot(f.inside(), f.inside()), 2 * s[0] * s[1] * 0x1p-53 * a.dot(a));
+                        f.whole().close();
+                    }
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void largestIsTheFirstOfEqualsAndNaNAboveAll(String variant) {
+        for (HostKernels kernels : open(variant)) {
+            for (int[] s : SHAPES) {
+                String what = variant + " " + s[0] + "×" + s[1];
+                int count = s[0] * s[1];
+                Reference a = Reference.random(s[0], s[1], TYPE, random);
+                Framed f = Framed.of(device, TYPE, a);
+                assertEquals(device(a), kernels.largest(f.inside()), what);
+                for (int trial = 0; trial < 4; trial++) {
+                    int first = random.nextInt(count);
+                    int second = first + random.nextInt(count - first);
+                    set(f.inside(), second, 1e30);
+                    set(f.inside(), first, -1e30);
+                    assertEquals((float) -1e30, kernels.largest(f.inside()), what + ", the first of equals");
+                    set(f.inside(), second, Double.POSITIVE_INFINITY);
+                    assertEquals(Double.POSITIVE_INFINITY, kernels.largest(f.inside()), what);
+                    set(f.inside(), first, Double.NaN);
+                    assertTrue(Double.isNaN(kernels.largest(f.inside())), what);
+                    set(f.inside(), first, 0);
+                    set(f.inside(), second, 0);
+                }
+                device.fill(f.inside(), 0);
+                assertEquals(0, kernels.largest(f.inside()), 0.0, what);
+                f.whole().close();
+            }
+        }
+    }
+
+    private static double device(Reference a) {
+        double largest = 0;
+        for (double x : a.data()) {
+            largest = Math.abs(x) > Math.abs(largest) ? x : largest;
+        }
+        return largest;
+    }
+
+    private static void set(Matrix a, int index, double value) {
+        long cols = a.cols();
+        a.view(index / cols, index / cols + 1, index % cols, index % cols + 1).write(value);
+    }
+
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void solvesForRowsOfEveryNumberOfColumns(String variant) {
+        for (HostKernels kernels : open(variant)) {
+            for (int n : new int[] {1, 2, 15, 16, 17, 31, 33, 48, 63, 64}) {
+                for (int m : new int[] {1, 7, 2 * n + 3, 1500}) {
+                    for (Op op : Op.values()) {
+                        solve(kernels, m, n, op, variant + " " + m + "×" + n + " " + op);
+                    }
+                }
+            }
+        }
+    }
+
+    private void solve(HostKernels kernels, int m, int n, Op op, String what) {
+        Reference upper = Reference.random(n, n, TYPE, random).times(0x1p-4);
+        Reference stored = upper.times(1);
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j <= i; j++) {
+                upper.data()[i * n + j] = i > j ? 0 : i % 2 == 0 ? 1.5 : -2;
+                stored.data()[i * n + j] = i > j ? Double.NaN : upper.at(i, j);
+            }
+        }
+        Reference b = Reference.random(m, n, TYPE, random);
+        int infinite = random.nextInt(n);
+        Framed ft = Framed.of(device, TYPE, op == Op.NONE ? stored : stored.transpose());
+        Framed fb = Framed.of(device, TYPE, b);
+        kernels.solve(-0.5, ft.inside(), op, fb.inside());
+        Reference x = Reference.of(fb.inside());
+        // an element is as wrong as a sum of n products and a quotient by the inverse: 4·ε·√(n + 2)·Σ|terms|
+        b.times(-0.5).assertClose(what, x.times(upper), TYPE, n + 2, x.magnitudes().times(upper.magnitudes()));
+        ft.assertFrameUnchanged(what);
+        fb.assertFrameUnchanged(what);
+
+        fb.inside().write(b.data());
+        set(fb.inside(), infinite, Double.POSITIVE_INFINITY);
+        kernels.solve(-0.5, ft.inside(), op, fb.inside());
+        Reference y = Reference.of(fb.inside());
+        for (int i = 0; i < m; i++) {
+            for (int j = 0; j < n; j++) {
+                if (i > 0 || j < infinite) {
+                    assertEquals(x.at(i, j), y.at(i, j), what + ": infinity in column " + infinite + " reaches no earlier one and no other row");
+                }
+            }
+        }
+        ft.whole().close();
+        fb.whole().close();
+    }
+}
