@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
 /** The command {@code bench/run}. */
 @Command(name = "bench/run", mixinStandardHelpOptions = true, sortOptions = false, description = {
     "Measures lora4j against ND4J, PyTorch through DJL and PEFT, and against the limit of the machine.",
-    "Without options: everything, about twelve minutes on two cores; writes bench/RESULTS.md, bench/pictures and bench/target/results.json.",
+    "Without options: everything, about half an hour on two cores; writes bench/RESULTS.md, bench/pictures and bench/target/results.json.",
     "A run that was stopped goes on where it was when it is started again.", ""},
         exitCodeListHeading = "%nExit codes:%n", exitCodeList = {"0:done", "1:failed, or a regression", "2:bad usage", "3:stopped by --stop-after; start it again"})
 public final class Main implements Callable<Integer> {
@@ -28,9 +28,9 @@ public final class Main implements Callable<Integer> {
     private static final int STOPPED = 3;
     private static final int PROBE_EVERY = 6;
 
-    @Option(names = "--quick", description = "A few items of each kind, about four minutes; the report goes to bench/target/quick.")
+    @Option(names = "--quick", description = "One item of each kind, less than three minutes; the report goes to bench/target/quick.")
     private boolean quick;
-    @Option(names = "--gate", description = "Compare ratios with bench/baseline/<machine class>.json; exit 1 on a regression.")
+    @Option(names = "--gate", description = "Compare counters, exactly, and ratios with bench/baseline/<machine class>.json; exit 1 on a regression.")
     private boolean gate;
     @Option(names = "--write-baseline", description = "With --gate: make this run part of the baseline instead; its intervals grow to hold it.")
     private boolean writeBaseline;
@@ -70,7 +70,7 @@ public final class Main implements Callable<Integer> {
         if (!session.items.isEmpty()) {
             OUT.println("Going on with the run of " + session.date + ": " + session.items.size() + " of " + items.size() + " items are there; --fresh starts anew");
         }
-        double seconds = quick ? 4 : 8;
+        double seconds = quick || gate ? 4 : 8;
         int work = items.size() * (int) seconds + (gate ? 0 : points());
         boolean finished;
         try (ProgressBar bar = new ProgressBarBuilder().setTaskName("bench").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)

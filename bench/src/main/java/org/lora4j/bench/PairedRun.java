@@ -20,7 +20,10 @@ final class PairedRun {
     private static final int FEWEST_ROUNDS = 7;
     private static final int MOST_ROUNDS = 21;
     /** While the JVM compiles, its compiler and spinning threads fight for the processors. */
-    private static final double WARM_MS = 1000;
+    private static final double WARM_MS = 500;
+    /** Short calls are made of many small operations, each of which the JVM has to compile: below this they warm up longer. */
+    private static final double SHORT_MS = 10;
+    private static final double WARM_SHORT_MS = 2500;
     /** Slower ones take part in three rounds only. */
     private static final double SLOW_MS = 3000;
     private static final int SLOW_ROUNDS = 3;
@@ -70,8 +73,10 @@ final class PairedRun {
                     if (!c.name().startsWith("frozen")) {
                         captured.put(c.name(), Verification.check(item, inputs.get(0), c.results(Verification.wanted(item.work()))));
                     }
-                    for (double spent = 0; ms < SLOW_MS && spent < WARM_MS; spent += ms) {
+                    long start = System.nanoTime();
+                    for (double spent = 0; ms < SLOW_MS && spent < (ms < SHORT_MS ? WARM_SHORT_MS : WARM_MS);) {
                         ms = c.run(1, 1)[0];
+                        spent = (System.nanoTime() - start) / 1e6;
                     }
                     int n = (int) Math.clamp(Math.ceil(LEAST_MS / ms), 1, MOST_CALLS);
                     calls.put(c, n);
