@@ -44,6 +44,8 @@ final class Blas {
     private final MemorySegment dpotrf;
     private final MemorySegment ssyevd;
     private final MemorySegment dsyevd;
+    private final MemorySegment openblasThreads; // null where it is another library, as the next
+    private final MemorySegment mklThreads;
 
     /** @throws UnsatisfiedLinkError naming every required function that the library does not export */
     Blas(SymbolLookup library) {
@@ -78,6 +80,8 @@ final class Blas {
         dpotrf = find("LAPACKE_dpotrf_work");
         ssyevd = find("LAPACKE_ssyevd_work");
         dsyevd = find("LAPACKE_dsyevd_work");
+        openblasThreads = find("openblas_get_num_threads");
+        mklThreads = find("MKL_Get_Max_Threads");
     }
 
     private MemorySegment find(String symbol) {
@@ -209,9 +213,7 @@ final class Blas {
 
     /** The threads the library uses now. */
     int libraryThreads() {
-        MemorySegment openblas = find("openblas_get_num_threads");
-        MemorySegment mkl = find("MKL_Get_Max_Threads");
-        return openblas != null ? openblas_get_num_threads.invoke(openblas) : mkl != null ? MKL_Get_Max_Threads.invoke(mkl) : 0;
+        return openblasThreads != null ? openblas_get_num_threads.invoke(openblasThreads) : mklThreads != null ? MKL_Get_Max_Threads.invoke(mklThreads) : 0;
     }
 
     /** Sets the library's threads, once nobody wants one any more; false where it has no function for that. */

@@ -36,11 +36,11 @@ class HostKernelsTest {
     final HostDevice device = HostDevice.open();
     final Random random = new Random(12);
     final List<HostKernels> opened = new ArrayList<>();
-    HostKernels.Attempt library;
+    KernelLibrary.Attempt library;
 
     @BeforeEach
     void load() {
-        library = HostKernels.load();
+        library = KernelLibrary.load();
         if (Boolean.getBoolean("lora4j.requireKernels")) {
             assertNotNull(library.functions(), library.failure());
         }
@@ -240,7 +240,7 @@ class HostKernelsTest {
 
     @Test
     void withoutTheLibraryBlasDoesItAndTheReasonIsTold() {
-        HostKernels.Attempt none = HostKernels.load("some-platform/liblora4j_kernels.so");
+        KernelLibrary.Attempt none = KernelLibrary.load("some-platform/liblora4j_kernels.so");
         assertNull(none.functions());
         HostKernels kernels = HostKernels.open("auto", none, () -> 1, device);
         assertEquals("no native kernels: this build of lora4j has none for " + NativeArtifact.platform(), kernels.description());
@@ -253,7 +253,7 @@ class HostKernelsTest {
     @Test
     void aFileThatIsNoLibraryIsReportedInTheLoadersWords(@TempDir Path folder) throws IOException {
         Path garbage = Files.writeString(folder.resolve("liblora4j_kernels.so"), "no library");
-        HostKernels.Attempt attempt = HostKernels.open(garbage);
+        KernelLibrary.Attempt attempt = KernelLibrary.open(garbage);
         assertNull(attempt.functions());
         assertTrue(attempt.failure().contains(garbage.toString()) && attempt.failure().contains("file too short"), attempt.failure());
     }
@@ -261,7 +261,7 @@ class HostKernelsTest {
     @Test
     void aLibraryWithoutThemIsReportedWithWhatItLacks() throws IOException {
         Path openblas = NativeCache.extract(ForkedJvm.openblas(), new ArrayList<>());
-        HostKernels.Attempt attempt = HostKernels.open(openblas.resolveSibling("libgcc_s.so.1"));
+        KernelLibrary.Attempt attempt = KernelLibrary.open(openblas.resolveSibling("libgcc_s.so.1"));
         assertNull(attempt.functions());
         assertTrue(attempt.failure().contains("does not export lora4j_kernels_runs, ") && attempt.failure().endsWith("lora4j_ssolve"),
                 attempt.failure());

@@ -26,11 +26,11 @@ class HostRowsTest {
     final HostDevice device = HostDevice.open();
     final Random random = new Random(5);
     final List<HostKernels> opened = new ArrayList<>();
-    HostKernels.Attempt library;
+    KernelLibrary.Attempt library;
 
     @BeforeEach
     void load() {
-        library = HostKernels.load();
+        library = KernelLibrary.load();
         if (Boolean.getBoolean("lora4j.requireKernels")) {
             assertNotNull(library.functions(), library.failure());
         }

@@ -1,5 +1,12 @@
 package org.lora4j.bench;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -41,11 +48,54 @@ final class Nd4jContender implements Contender {
     /** @throws UnsatisfiedLinkError or another error where its natives can't be had */
     Nd4jContender(boolean best, int threads) {
         this.best = best;
-        Nd4j.create(1); // loads the natives; whatever else is called first can't find them
+        withCoreType(() -> Nd4j.create(1)); // loads the natives; whatever else is called first can't find them
         NativeOpsHolder.getInstance().getDeviceNativeOps().setOmpNumThreads(threads);
         org.bytedeco.openblas.global.openblas.blas_set_num_threads(threads);
         loaded = Loader.getLoadedLibraries().values().stream().filter(path -> path.contains("libnd4jcpu")).map(path -> path.replaceAll(".*/([^/]+)/[^/]+$", "$1"))
                 .findFirst().orElse("unknown natives");
+    }
+
+    /**
+     * Its OpenBLAS, of 2021, takes newer processors for ones without wide vectors and is then several times slower: while it
+     * is loaded, the environment names the kernels that this processor's vectors allow.
+     */
+    private static void withCoreType(Runnable load) {
+        String kernels = switch (System.getProperty("org.bytedeco.javacpp.platform.extension", "")) {
+            case "-avx512" -> "SkylakeX";
+            case "-avx2" -> "Haswell";
+            default -> null;
+        };
+        if (kernels == null) {
+            load.run();
+            return;
+        }
+        Linker linker = Linker.nativeLinker();
+        MethodHandle set = linker.downcallHandle(linker.defaultLookup().find("setenv").orElseThrow(),
+                FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
+        MethodHandle unset = linker.downcallHandle(linker.defaultLookup().find("unsetenv").orElseThrow(),
+                FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.ADDRESS));
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment name = arena.allocateFrom("OPENBLAS_CORETYPE");
+            int failed = (int) set.invokeExact(name, arena.allocateFrom(kernels), 1);
+            load.run();
+            failed = (int) unset.invokeExact(name);
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new AssertionError("setenv throws nothing", e);
+        }
+    }
+
+    /** The kernels of the OpenBLAS that it loaded, in that library's own word. */
+    private static String kernels() {
+        String file = Loader.getLoadedLibraries().values().stream().filter(path -> path.contains("libopenblas")).findFirst().orElse(null);
+        try {
+            MemorySegment core = SymbolLookup.libraryLookup(file, Arena.global()).find("openblas_get_corename").orElseThrow();
+            return ((MemorySegment) Linker.nativeLinker().downcallHandle(core, FunctionDescriptor.of(ValueLayout.ADDRESS)).invoke())
+                    .reinterpret(Long.MAX_VALUE).getString(0);
+        } catch (Throwable e) {
+            return "unknown";
+        }
     }
 
     @Override
@@ -55,7 +105,7 @@ final class Nd4jContender implements Contender {
 
     @Override
     public String description() {
-        return "ND4J " + System.getProperty("bench.nd4j") + ", " + loaded + ", " + org.bytedeco.openblas.global.openblas.blas_get_num_threads()
+        return "ND4J " + System.getProperty("bench.nd4j") + ", " + loaded + ", its OpenBLAS with " + kernels() + " kernels, " + org.bytedeco.openblas.global.openblas.blas_get_num_threads()
                 + " threads";
     }
 

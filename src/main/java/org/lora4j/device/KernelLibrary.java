@@ -1,0 +1,130 @@
+package org.lora4j.device;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+import org.lora4j.bindings.kernels.*;
+
+/**
+ * The functions of the library that is built from {@code native/kernels}, which is inside the jar where a C compiler was
+ * there when it was built.
+ */
+final class KernelLibrary {
+    private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_close", "lora4j_spower_step_scratch",
+        "lora4j_spower_step", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve"};
+
+    private static Attempt attempt;
+
+    private final MemorySegment runs;
+    private final MemorySegment open;
+    private final MemorySegment close;
+    private final MemorySegment scratch;
+    private final MemorySegment powerStep;
+    private final MemorySegment dot;
+    private final MemorySegment largest;
+    private final MemorySegment solve;
+
+    private KernelLibrary(SymbolLookup library) {
+        runs = library.find("lora4j_kernels_runs").orElseThrow();
+        open = library.find("lora4j_team_open").orElseThrow();
+        close = library.find("lora4j_team_close").orElseThrow();
+        scratch = library.find("lora4j_spower_step_scratch").orElseThrow();
+        powerStep = library.find("lora4j_spower_step").orElseThrow();
+        dot = library.find("lora4j_sdot").orElseThrow();
+        largest = library.find("lora4j_slargest").orElseThrow();
+        solve = library.find("lora4j_ssolve").orElseThrow();
+    }
+
+    /** What came of loading the library: its functions, or why it can't be used. */
+    record Attempt(KernelLibrary functions, String failure) {
+        static Attempt failed(String why) {
+            return new Attempt(null, why);
+        }
+    }
+
+    /** Loads the library, once a process. */
+    static synchronized Attempt load() {
+        if (attempt == null) {
+            attempt = load(NativeArtifact.platform() + "/" + System.mapLibraryName("lora4j_kernels"));
+        }
+        return attempt;
+    }
+
+    static Attempt load(String resource) {
+        List<String> tried = new ArrayList<>();
+        try (InputStream in = KernelLibrary.class.getResourceAsStream(resource)) {
+            if (in == null) {
+                return Attempt.failed("this build of lora4j has none for " + NativeArtifact.platform());
+            }
+            Path file = NativeCache.extract(resource.substring(resource.lastIndexOf('/') + 1), in.readAllBytes(), tried);
+            return open(file);
+        } catch (IOException e) {
+            tried.add(e.toString());
+            return Attempt.failed(String.join("; ", tried));
+        }
+    }
+
+    /** Opens a library, or tells in the loader's words why it can't be opened. */
+    static Attempt open(Path file) {
+        SymbolLookup library;
+        try {
+            library = DynamicLoader.open(file.toString());
+        } catch (UnsatisfiedLinkError e) {
+            return Attempt.failed(e.getMessage());
+        }
+        List<String> missing = new ArrayList<>();
+        for (String symbol : SYMBOLS) {
+            if (library.find(symbol).isEmpty()) {
+                missing.add(symbol);
+            }
+        }
+        return missing.isEmpty() ? new Attempt(new KernelLibrary(library), null)
+                : Attempt.failed(file + " does not export " + String.join(", ", missing));
+    }
+
+    boolean runs(String variant) {
+        try (Arena arena = Arena.ofConfined()) {
+            return lora4j_kernels_runs.invoke(runs, arena.allocateFrom(variant)) != 0;
+        }
+    }
+
+    MemorySegment open(String variant, int threads) {
+        try (Arena arena = Arena.ofConfined()) {
+            return lora4j_team_open.invoke(open, arena.allocateFrom(variant), threads);
+        }
+    }
+
+    void close(MemorySegment team) {
+        lora4j_team_close.invoke(close, team);
+    }
+
+    long scratch(MemorySegment team, long m, long n, long k, long ldv, boolean withZ) {
+        return lora4j_spower_step_scratch.invoke(scratch, team, m, n, k, ldv, withZ ? 1 : 0);
+    }
+
+    void powerStep(MemorySegment team, Matrix g, Matrix v, Matrix y, Matrix z, MemorySegment scratch) {
+        lora4j_spower_step.invoke(powerStep, team, g.rows(), g.cols(), v.cols(), g.segment(), g.leadingDimension(), v.segment(),
+                v.leadingDimension(), y.segment(), y.leadingDimension(), z == null ? MemorySegment.NULL : z.segment(),
+                z == null ? v.cols() : z.leadingDimension(), scratch);
+    }
+
+    double dot(MemorySegment team, Matrix a, Matrix b) {
+        return lora4j_sdot.invoke(dot, team, a.rows(), a.cols(), a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension());
+    }
+
+    float largest(MemorySegment team, Matrix a) {
+        return lora4j_slargest.invoke(largest, team, a.rows(), a.cols(), a.segment(), a.leadingDimension());
+    }
+
+    void solve(MemorySegment team, double alpha, Matrix t, Op op, Matrix b) {
+        long ld = t.leadingDimension();
+        lora4j_ssolve.invoke(solve, team, b.rows(), b.cols(), (float) alpha, t.segment(), op == Op.NONE ? ld : 1, op == Op.NONE ? 1 : ld, b.segment(),
+                b.leadingDimension());
+    }
+}
