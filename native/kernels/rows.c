@@ -39,7 +39,7 @@ typedef struct {
     const triangle *t;
     double sums[MOST_PARTS];
     int32_t most[MOST_PARTS]; /* of the part's magnitudes, as bits: these are ordered as the numbers are, NaN above all */
-    int64_t row[MOST_PARTS];  /* the first that has it */
+    int64_t row[MOST_PARTS];  /* the first that has it, or where rows without gaps begin that have it */
 } pass;
 
 static const int32_t SIGN_OFF = 0x7fffffff;
@@ -95,6 +95,9 @@ static inline int32_t magnitude(float x) {
             for (int64_t j = 0; j < s->n; j++) { \
                 x[r][j] = s->alpha * b[r * s->ldb + j]; \
             } \
+            for (int64_t j = s->n; j < width * ACROSS; j++) { \
+                x[r][j] = 0; \
+            } \
         } \
         for (int64_t i = 0; i < s->n; i++) { \
             for (int64_t r = 0; r < rows; r++) { \
@@ -127,18 +130,27 @@ static inline int32_t magnitude(float x) {
     static void dot_part_##NAME(const void *job, int part, int member) { \
         (void)member; \
         pass *s = (pass *)job; \
+        const int64_t from = s->rows * part / s->parts, to = s->rows * (part + 1) / s->parts; \
         double sum = 0; /* not where another thread's stands */ \
-        for (int64_t i = s->rows * part / s->parts; i < s->rows * (part + 1) / s->parts; i++) { \
-            sum += dot_##NAME(s->a + i * s->lda, s->b + i * s->ldb, s->n); \
+        if (s->lda == s->n && s->ldb == s->n) { \
+            sum = dot_##NAME(s->a + from * s->n, s->b + from * s->n, (to - from) * s->n); \
+        } else { \
+            for (int64_t i = from; i < to; i++) { \
+                sum += dot_##NAME(s->a + i * s->lda, s->b + i * s->ldb, s->n); \
+            } \
         } \
         s->sums[part] = sum; \
     } \
     static void most_part_##NAME(const void *job, int part, int member) { \
         (void)member; \
         pass *s = (pass *)job; \
+        const int64_t from = s->rows * part / s->parts, to = s->rows * (part + 1) / s->parts; \
         int32_t best = -1; \
-        int64_t row = 0; \
-        for (int64_t i = s->rows * part / s->parts; i < s->rows * (part + 1) / s->parts; i++) { \
+        int64_t row = from; \
+        if (s->lda == s->n) { /* the rows are one */ \
+            best = most_##NAME(s->a + from * s->n, (to - from) * s->n); \
+        } \
+        for (int64_t i = from; i < to && s->lda != s->n; i++) { \
             const int32_t most = most_##NAME(s->a + i * s->lda, s->n); \
             if (most > best) { \
                 best = most; \
@@ -150,7 +162,12 @@ static inline int32_t magnitude(float x) {
     }
 
 #if defined(__x86_64__)
-VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512"))))
+#if defined(__clang__)
+#define WIDE
+#else
+#define WIDE ",prefer-vector-width=512" /* GCC's word */
+#endif
+VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma" WIDE))))
 VARIANT(avx2, __attribute__((target("avx2,fma"))))
 #endif
 VARIANT(portable, )

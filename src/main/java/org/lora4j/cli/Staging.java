@@ -174,12 +174,12 @@ final class Staging implements AutoCloseable {
             }
             System.err.println("lora4j: stopped; nothing was written");
             System.err.flush();
-            end(STOPPED);
+            exit(STOPPED);
         }
     }
 
     /** Ends the process here and now: halt runs the libraries' exit handlers, which wait for OpenBLAS's threads in the middle of an SVD. */
-    private static void end(int status) {
+    private static void exit(int status) {
         Linker.nativeLinker().defaultLookup().find("_exit").ifPresent(exit -> {
             try {
                 Linker.nativeLinker().downcallHandle(exit, FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT)).invokeExact(status);

@@ -47,10 +47,15 @@ final class CudaElements {
         long bytes = a.rows() * a.cols() * a.type().bytes();
         MemorySegment numbers = memory.remembered(what, bytes);
         if (numbers == null) {
-            numbers = memory.acquire(bytes);
+            CudaStaging.Rows rows = (pinned, from, to) -> HostElements.uniform(seed, a.type(), pinned, a.cols(), from, to, a.cols());
             try {
-                staging.in(a.type(), a.rows(), a.cols(), (pinned, from, to) ->
-                        HostElements.uniform(seed, a.type(), pinned, a.cols(), from, to, a.cols()), numbers, a.cols());
+                numbers = memory.acquire(bytes);
+            } catch (OutOfDeviceMemoryException e) { // no room to keep them
+                staging.in(a.type(), a.rows(), a.cols(), rows, a.segment(), a.leadingDimension());
+                return;
+            }
+            try {
+                staging.in(a.type(), a.rows(), a.cols(), rows, numbers, a.cols());
             } catch (RuntimeException e) {
                 memory.release(numbers, bytes);
                 throw e;

@@ -74,7 +74,7 @@ public abstract sealed class Device extends DeviceMemory permits HostDevice, Cud
     }
 
     /**
-     * Fills A with uniform numbers in (−1, 1), row by row, by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same of one
+     * Fills A with uniform numbers from −1 to 1, row by row, by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same of one
      * seed on every device. A GPU keeps the last ones; as many columns and no more rows of them are not copied in again.
      */
     public final void uniform(long seed, Matrix a) {

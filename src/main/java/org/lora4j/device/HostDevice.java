@@ -11,8 +11,8 @@ import org.lora4j.bindings.openblas.openblas_h;
  * <p>Memory of this device is ordinary off-heap memory: {@link Matrix#segment()} may be read and written directly, and
  * {@link #borrow} takes any native segment of the caller.
  *
- * <p>Where the JVM is ended while a host device is open, by Ctrl-C say, native libraries' exit handlers are skipped on Linux
- * (shutdown hooks run): OpenBLAS's crashes or waits for ever when a product or a factorisation is going on.
+ * <p>Where the JVM ends while a host device is open, by Ctrl-C say, native libraries' exit handlers are skipped on Linux
+ * (shutdown hooks run, C's files are written): OpenBLAS's crashes or waits for ever when a product or a factorisation is going on.
  */
 public final class HostDevice extends Device {
     private final BlasLibrary library;
@@ -59,7 +59,7 @@ public final class HostDevice extends Device {
         return library.origin();
     }
 
-    /** "kernels avx512" for example, or "no native kernels: " and why: then power steps are two matrix products. */
+    /** "kernels avx512" for example, or "no native kernels: " and why: then a power step is two matrix products, and reductions are loops in Java. */
     public String kernels() {
         return kernels.description();
     }
@@ -147,12 +147,12 @@ public final class HostDevice extends Device {
 
     @Override
     double doDot(Matrix a, Matrix b) {
-        return kernels.suit(a) ? kernels.dot(a, b) : HostElements.dot(a, b);
+        return kernels.suitPass(a) ? kernels.dot(a, b) : HostElements.dot(a, b);
     }
 
     @Override
     double doLargest(Matrix a) {
-        return kernels.suit(a) ? kernels.largest(a) : HostElements.largest(a);
+        return kernels.suitPass(a) ? kernels.largest(a) : HostElements.largest(a);
     }
 
     @Override
@@ -233,7 +233,7 @@ public final class HostDevice extends Device {
             return;
         }
         boolean upper = (triangle == Triangle.UPPER) == (op == Op.NONE);
-        if (side == Side.RIGHT && upper && kernels.suitSolve(b)) {
+        if (side == Side.RIGHT && upper && alpha != 0 && kernels.suitSolve(b)) {
             kernels.solve(alpha, t, op, b);
         } else {
             blas.trsm(b.type(), side == Side.LEFT ? openblas_h.CblasLeft() : openblas_h.CblasRight(),

@@ -31,6 +31,8 @@ final class HostKernels {
     static final long MOST_COLUMNS = 128;
     /** The most columns that {@code lora4j_ssolve} takes. */
     static final long MOST_SOLVED = 64;
+    /** Below this many elements of X, xTRSM is as fast. */
+    static final long LEAST_SOLVED = 1 << 11;
     /** Below this many rows or columns of G, filling vectors and tiles with zeros costs more than a second reading of G. */
     static final long LEAST_SIDE = 16;
     /** Below this many elements a call costs more than it saves. */
@@ -106,8 +108,8 @@ final class HostKernels {
         library.powerStep(team, g, v, y, z, scratch);
     }
 
-    /** Whether a pass over A is made here: one that takes longer than waking the threads. */
-    boolean suit(Matrix a) {
+    /** Whether a reduction of A is made here. */
+    boolean suitPass(Matrix a) {
         return library != null && a.type() == DataType.FLOAT32 && a.rows() * a.cols() >= LEAST_ELEMENTS;
     }
 
@@ -125,7 +127,8 @@ final class HostKernels {
 
     /** Whether X·R = α·B is solved here: R of few rows, X of many. */
     boolean suitSolve(Matrix b) {
-        return library != null && b.type() == DataType.FLOAT32 && b.cols() <= MOST_SOLVED && b.rows() >= 2 * b.cols();
+        return library != null && b.type() == DataType.FLOAT32 && b.cols() <= MOST_SOLVED && b.rows() >= 2 * b.cols()
+                && b.rows() * b.cols() >= LEAST_SOLVED;
     }
 
     /** Solves X·op(T) = α·B, op(T) upper triangular: B ← X. */

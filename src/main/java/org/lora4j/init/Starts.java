@@ -129,21 +129,14 @@ final class Starts {
      */
     static Initialization prefill(LoraLinear layer, Matrix a0, Matrix b0, String method, TimedTriplets found, double weightNorm) {
         double norm2 = productNorm2(a0, b0);
-        put(layer, a0, b0);
+        layer.prefill(a0, b0);
         return result(layer, method, found, Double.NaN, norm2, weightNorm);
     }
 
     /** Puts A0 and B0 with orthogonal rows and columns of norm {@code c} into the layer: ‖B0·A0‖² = c⁴·r. */
     static Initialization prefillOrthogonal(LoraLinear layer, Matrix a0, Matrix b0, String method, TimedTriplets found, double c, double weightNorm) {
-        put(layer, a0, b0);
+        layer.prefill(a0, b0);
         return result(layer, method, found, c, Math.pow(c, 4) * layer.config().rank(), weightNorm);
-    }
-
-    /** W's update runs at the speed of memory; BLAS's threads, woken for it, would be in the way of the next layer's SVD. */
-    private static void put(LoraLinear layer, Matrix a0, Matrix b0) {
-        try (Device.PowerSteps steady = layer.device().powerSteps(layer.weight(), layer.config().rank())) {
-            layer.prefill(a0, b0);
-        }
     }
 
     private static Initialization result(LoraLinear layer, String method, TimedTriplets found, double c, double norm2, double weightNorm) {

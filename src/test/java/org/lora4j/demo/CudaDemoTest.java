@@ -66,6 +66,7 @@ class CudaDemoTest {
                         spread = Math.max(spread, Math.abs(loss[i] - h.loss()[i]) / h.loss()[i]);
                     }
                 }
+                assertTrue(4 * spread < 0.05, "rounding explains no more: " + spread);
                 assertEquals(h.loss()[i], g.loss()[i], 4 * spread * h.loss()[i], method + ", step " + i);
             }
             double summing = 4 * DataType.FLOAT32.unitRoundoff() * Math.sqrt(512 * 512); // over a layer's elements

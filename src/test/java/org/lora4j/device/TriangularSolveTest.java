@@ -60,6 +60,21 @@ class TriangularSolveTest extends DeviceTest {
         fb.assertFrameUnchanged(what);
     }
 
+    /** BLAS reads neither T nor B then. */
+    @ParameterizedTest
+    @MethodSource(Types.FULL)
+    void zeroTimesAnythingIsZero(DataType type) {
+        for (Side side : Side.values()) {
+            for (Op op : Op.values()) {
+                Matrix t = device.allocate(type, 3, 3); // singular
+                Matrix b = side == Side.LEFT ? device.allocate(type, 3, 1000) : device.allocate(type, 1000, 3);
+                device.fill(b, Double.NaN);
+                device.triangularSolve(side, Triangle.LOWER, op, 0, t, b);
+                assertEquals(0, device.largest(b), side + " " + op);
+            }
+        }
+    }
+
     @Test
     void refusesShapesTypesAndOverlapsBeforeAnythingIsCounted() {
         Matrix tall = device.allocate(DataType.FLOAT32, 4, 3);

@@ -54,7 +54,7 @@ public final class Main implements Callable<Integer> {
         int code = new CommandLine(new Main()).execute(args);
         System.out.flush();
         System.err.flush();
-        Runtime.getRuntime().halt(code); // the peers' native libraries have exit handlers that can hang or crash
+        Runtime.getRuntime().halt(code); // not by way of the peers' shutdown hooks
     }
 
     @Override

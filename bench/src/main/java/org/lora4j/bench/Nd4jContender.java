@@ -77,8 +77,11 @@ final class Nd4jContender implements Contender {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment name = arena.allocateFrom("OPENBLAS_CORETYPE");
             int failed = (int) set.invokeExact(name, arena.allocateFrom(kernels), 1);
-            load.run();
-            failed = (int) unset.invokeExact(name);
+            try {
+                load.run();
+            } finally {
+                failed = (int) unset.invokeExact(name);
+            }
         } catch (RuntimeException | Error e) {
             throw e;
         } catch (Throwable e) {

@@ -76,8 +76,9 @@ final class Report {
                 + "brackets, an interval that holds the true median with 95 % probability (order statistics; for what takes over 3 s a call, three rounds and "
                 + "their extremes). All have the same threads, float32 and the same fresh random inputs, and every result was verified against sums in float64 "
                 + "before it was timed. Between turns the bench waits until the spinning threads of the one before sleep. `OPENBLAS_CORETYPE` is removed from "
-                + "the environment, for all, and names the widest kernels while ND4J loads its OpenBLAS, which knows no processor newer than itself. ND4J is loaded first, so each of the two OpenBLAS libraries serves its own. *usual* is what users write (a new "
-                + "array for each result; recorded gradients), the plain name the best form known.");
+                + "the environment, for all, and names the widest kernels while ND4J loads its OpenBLAS, which knows no processor newer than itself. ND4J is "
+                + "loaded first, so each of the two OpenBLAS libraries serves its own. *usual* is what users write (a new array for each result; recorded "
+                + "gradients), the plain name the best form known.");
         line("");
         line("The limit is the larger of operations over the square product's rate and bytes over the reading rate; what each work counts is in `Work.java`.");
     }
