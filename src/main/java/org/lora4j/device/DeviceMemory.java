@@ -10,7 +10,7 @@ import java.util.Set;
 import org.lora4j.device.Counters.Call;
 
 /** The memory of a {@link Device}, what it counts, and its life. */
-abstract sealed class DeviceMemory implements AutoCloseable permits Device {
+abstract sealed class DeviceMemory implements AutoCloseable permits DeviceElements {
     private final Counters counters = new Counters();
     private final Set<Matrix> matrices = new LinkedHashSet<>();
     private volatile Thread owner = Thread.currentThread();
