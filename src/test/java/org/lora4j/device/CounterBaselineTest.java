@@ -2,7 +2,6 @@ package org.lora4j.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -115,7 +114,6 @@ class CounterBaselineTest extends DeviceTest {
      */
     @Test
     void loraGa() throws IOException {
-        assumeFalse(opener.name().equals("CUDA"), "a GPU's own rounding may make its SVD take another step");
         int m = 512;
         int n = 400;
         MemorySegment g = random(m, n);
@@ -134,9 +132,8 @@ class CounterBaselineTest extends DeviceTest {
 
     @Test
     void aPlantedRegressionIsSeen() throws IOException {
-        assumeFalse(WRITE, "the file is being written");
-        Map<String, Long> expected = read().get(baseline()).get("forward");
-        assertEquals(expected, count(this::step));
+        step(); // allocates what is kept
+        Map<String, Long> expected = count(this::step);
         assertNotEquals(expected, count(() -> { // an extra copy
             step();
             device.copy(x, dx);

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -14,13 +13,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -29,37 +25,7 @@ import org.lora4j.Reference;
 import org.lora4j.linked.Multiply;
 
 /** Every variant of the kernels that this processor runs, for every shape, and what is said when there is none. */
-class HostKernelsTest {
-    static final List<String> VARIANTS = HostKernels.VARIANTS;
-    private static final DataType TYPE = DataType.FLOAT32;
-
-    final HostDevice device = HostDevice.open();
-    final Random random = new Random(12);
-    final List<HostKernels> opened = new ArrayList<>();
-    KernelLibrary.Attempt library;
-
-    @BeforeEach
-    void load() {
-        library = KernelLibrary.load();
-        if (Boolean.getBoolean("lora4j.requireKernels")) {
-            assertNotNull(library.functions(), library.failure());
-        }
-        assumeTrue(library.functions() != null, library.failure());
-    }
-
-    @AfterEach
-    void close() {
-        opened.forEach(HostKernels::close);
-        device.close();
-    }
-
-    private HostKernels open(String variant, int threads) {
-        assumeTrue(library.functions().runs(variant), () -> "this processor does not run " + variant);
-        HostKernels kernels = HostKernels.open(variant, library, () -> threads, device);
-        opened.add(kernels);
-        return kernels;
-    }
-
+class HostKernelsTest extends KernelsTest {
     @ParameterizedTest
     @FieldSource("VARIANTS")
     void everyVariantAgreesWithTripleLoops(String variant) {

@@ -1,54 +1,22 @@
 package org.lora4j.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.lora4j.Framed;
 import org.lora4j.Reference;
 
 /** The kernels that go over rows, in every variant that this processor runs: reductions and the triangular solution. */
-class HostRowsTest {
-    static final List<String> VARIANTS = HostKernels.VARIANTS;
-    private static final DataType TYPE = DataType.FLOAT32;
+class HostRowsTest extends KernelsTest {
     /** Below and above what one thread does alone, and no multiples of what is worked on at once. */
     private static final int[][] SHAPES = {{1, 1}, {1, 31}, {3, 33}, {67, 1}, {128, 128}, {1, 70001}, {517, 259}, {70001, 1}, {3, 40000}};
 
-    final HostDevice device = HostDevice.open();
-    final Random random = new Random(5);
-    final List<HostKernels> opened = new ArrayList<>();
-    KernelLibrary.Attempt library;
-
-    @BeforeEach
-    void load() {
-        library = KernelLibrary.load();
-        if (Boolean.getBoolean("lora4j.requireKernels")) {
-            assertNotNull(library.functions(), library.failure());
-        }
-        assumeTrue(library.functions() != null, library.failure());
-    }
-
-    @AfterEach
-    void close() {
-        opened.forEach(HostKernels::close);
-        device.close();
-    }
-
     private List<HostKernels> open(String variant) {
-        assumeTrue(library.functions().runs(variant), () -> "this processor does not run " + variant);
-        for (int threads : new int[] {1, 2, 5}) {
-            opened.add(HostKernels.open(variant, library, () -> threads, device));
-        }
-        return opened;
+        return List.of(open(variant, 1), open(variant, 2), open(variant, 5));
     }
 
     @ParameterizedTest
@@ -65,6 +33,7 @@ class HostRowsTest {
                         Framed f = Framed.of(device, TYPE, a);
                         assertEquals(a.dot(b), kernels.dot(f.inside(), plain), rounding, variant + " " + s[0] + "×" + s[1]);
                         assertEquals(a.dot(a), kernels.dot(f.inside(), f.inside()), 2 * s[0] * s[1] * 0x1p-53 * a.dot(a));
+                        assertEquals(b.dot(b), kernels.dot(plain, plain), 2 * s[0] * s[1] * 0x1p-53 * b.dot(b), "without gaps");
                         f.whole().close();
                     }
                 }
@@ -78,31 +47,38 @@ class HostRowsTest {
         for (HostKernels kernels : open(variant)) {
             for (int[] s : SHAPES) {
                 String what = variant + " " + s[0] + "×" + s[1];
-                int count = s[0] * s[1];
                 Reference a = Reference.random(s[0], s[1], TYPE, random);
                 Framed f = Framed.of(device, TYPE, a);
-                assertEquals(device(a), kernels.largest(f.inside()), what);
-                for (int trial = 0; trial < 4; trial++) {
-                    int first = random.nextInt(count);
-                    int second = first + random.nextInt(count - first);
-                    set(f.inside(), second, 1e30);
-                    set(f.inside(), first, -1e30);
-                    assertEquals((float) -1e30, kernels.largest(f.inside()), what + ", the first of equals");
-                    set(f.inside(), second, Double.POSITIVE_INFINITY);
-                    assertEquals(Double.POSITIVE_INFINITY, kernels.largest(f.inside()), what);
-                    set(f.inside(), first, Double.NaN);
-                    assertTrue(Double.isNaN(kernels.largest(f.inside())), what);
-                    set(f.inside(), first, 0);
-                    set(f.inside(), second, 0);
+                try (Matrix plain = a.on(device, TYPE)) {
+                    largest(kernels, f.inside(), a, what);
+                    largest(kernels, plain, a, what + " without gaps");
                 }
-                device.fill(f.inside(), 0);
-                assertEquals(0, kernels.largest(f.inside()), 0.0, what);
                 f.whole().close();
             }
         }
     }
 
-    private static double device(Reference a) {
+    private void largest(HostKernels kernels, Matrix m, Reference values, String what) {
+        int count = values.rows() * values.cols();
+        assertEquals(largest(values), kernels.largest(m), what);
+        for (int trial = 0; trial < 4; trial++) {
+            int first = random.nextInt(count);
+            int second = first + random.nextInt(count - first);
+            set(m, second, 1e30);
+            set(m, first, -1e30);
+            assertEquals((float) -1e30, kernels.largest(m), what + ", the first of equals");
+            set(m, second, Double.POSITIVE_INFINITY);
+            assertEquals(Double.POSITIVE_INFINITY, kernels.largest(m), what);
+            set(m, first, Double.NaN);
+            assertTrue(Double.isNaN(kernels.largest(m)), what);
+            set(m, first, 0);
+            set(m, second, 0);
+        }
+        device.fill(m, 0);
+        assertEquals(0, kernels.largest(m), 0.0, what);
+    }
+
+    private static double largest(Reference a) {
         double largest = 0;
         for (double x : a.data()) {
             largest = Math.abs(x) > Math.abs(largest) ? x : largest;

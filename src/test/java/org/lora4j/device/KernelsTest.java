@@ -1,0 +1,45 @@
+package org.lora4j.device;
+
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+
+/** Tests of the kernels themselves, in every variant that this processor runs. */
+abstract class KernelsTest {
+    static final List<String> VARIANTS = HostKernels.VARIANTS;
+    static final DataType TYPE = DataType.FLOAT32;
+
+    final HostDevice device = HostDevice.open();
+    final Random random = new Random(12);
+    final List<HostKernels> opened = new ArrayList<>();
+    KernelLibrary.Attempt library;
+
+    @BeforeEach
+    void load() {
+        library = KernelLibrary.load();
+        if (Boolean.getBoolean("lora4j.requireKernels")) {
+            assertNotNull(library.functions(), library.failure());
+        }
+        assumeTrue(library.functions() != null, library.failure());
+    }
+
+    @AfterEach
+    void close() {
+        opened.forEach(HostKernels::close);
+        device.close();
+    }
+
+    /** A variant's kernels, closed after the test; skips it where this processor does not run them. */
+    HostKernels open(String variant, int threads) {
+        assumeTrue(library.functions().runs(variant), () -> "this processor does not run " + variant);
+        HostKernels kernels = HostKernels.open(variant, library, () -> threads, device);
+        opened.add(kernels);
+        return kernels;
+    }
+}
