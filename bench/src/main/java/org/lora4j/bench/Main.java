@@ -36,6 +36,8 @@ public final class Main implements Callable<Integer> {
     private boolean writeBaseline;
     @Option(names = "--fresh", description = "Forget what a stopped run has found.")
     private boolean fresh;
+    @Option(names = "--report", description = "Measure nothing: write the report of the last run again, with bench/notes.md as it is now.")
+    private boolean reportOnly;
     @Option(names = "--stop-after", paramLabel = "SECONDS", description = "Stop after the item that ends then; the next run goes on.")
     private double stopAfter = Double.POSITIVE_INFINITY;
     @Option(names = "--threads", description = "Threads for everything; by default one for each processor.")
@@ -63,6 +65,15 @@ public final class Main implements Callable<Integer> {
         Path target = Files.createDirectories(bench.resolve("target"));
         String mode = quick ? "quick" : gate ? "gate" : "full";
         file = target.resolve("session-" + mode + ".json");
+        if (reportOnly) {
+            if (!Files.isRegularFile(file)) {
+                OUT.println("There is no run to report on: " + file + " is missing");
+                return 1;
+            }
+            session = Session.read(file);
+            report(machine, target, session.items.size());
+            return 0;
+        }
         session = Session.of(file, mode + ", " + machine + ", lora4j.jar " + Files.size(bench.resolve("../target/lora4j.jar")) + " "
                 + Files.getLastModifiedTime(bench.resolve("../target/lora4j.jar")), Instant.now().toString(), fresh || gate);
         List<Item> items = quick ? Item.quick() : gate ? Item.gate() : Item.full();

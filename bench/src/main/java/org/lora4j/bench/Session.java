@@ -44,7 +44,7 @@ final class Session {
     /** The unfinished session of that key in {@code file}, or a new one. */
     static Session of(Path file, String key, String date, boolean fresh) throws IOException {
         if (!fresh && Files.isRegularFile(file)) {
-            Session old = JSON.readValue(file.toFile(), Session.class);
+            Session old = read(file);
             if (old.key.equals(key) && !old.finished) {
                 return old;
             }
@@ -54,6 +54,11 @@ final class Session {
         session.date = date;
         session.seed = System.nanoTime();
         return session;
+    }
+
+    /** The session in {@code file}. */
+    static Session read(Path file) throws IOException {
+        return JSON.readValue(file.toFile(), Session.class);
     }
 
     void save(Path file) throws IOException {
