@@ -21,6 +21,16 @@ lora4j_team *lora4j_team_open(const char *variant, int threads);
 int lora4j_team_threads(const lora4j_team *team);
 void lora4j_team_close(lora4j_team *team);
 
+/* Zeros of the caller's own, at a multiple of 2 MB, in pages of that size where the system grants them (its transparent huge
+   pages are on, or for who asks): then a matrix's rows cost few entries of the table of pages. NULL where there is no memory. */
+void *lora4j_memory_map(int64_t bytes);
+void lora4j_memory_unmap(void *memory, int64_t bytes);
+
+/* C = α·op(A)·op(B) + β·C for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; C is not read
+   where β is 0, and overlaps neither A nor B. The same arguments give the same bits, with any number of threads. */
+void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+
 /* Bytes of scratch memory that lora4j_spower_step needs for these arguments; with_z is 0 or 1. */
 int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldv, int with_z);
 

@@ -6,19 +6,42 @@
  * is worked on, the next one is fetched from memory. Each part of the rows has a sum for Z of its own; the sums are added
  * in order.
  */
-#include "lora4j_kernels.h"
-#include "power_step.h"
+#include "variants.h"
 
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define JOIN(a, b) a##_##b
+/* Columns of G that are worked on at once: a panel of V (PANEL×k) stays in the first-level cache. */
+#define PANEL 64
+
+/* How many panels ahead G is asked for where nothing but Y is computed. */
+#define AHEAD 4
+
+/* One thread's share of a power step: the rows [from, to) of G. */
+typedef struct {
+    int64_t from, to, n, k;
+    int64_t kp;             /* k rounded up to whole vectors */
+    int64_t block;          /* rows of G that are worked on at once, a multiple of the tile's rows */
+    const float *g;
+    int64_t ldg;
+    const float *v;         /* n×kp */
+    int64_t ldv;
+    float *y;               /* m×k */
+    int64_t ldy;
+    float *z;               /* n×kp, this thread's own sum; NULL if not wanted */
+    int64_t ldz;
+    float *packed;          /* block×PANEL: a panel of the block of G */
+    float *yblock;          /* block×kp */
+} share;
+
+typedef struct {
+    int vector;             /* floats in a vector */
+    int tile;               /* the rows of its largest tile, a multiple of those of the others: blocks are multiples of it */
+    void (*run)(const share *s);
+} variant;
 
 #if defined(__x86_64__)
 #define NAME(x) JOIN(x, avx512)
-#define NAME_TEXT "avx512"
-#define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")))
+#define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 16
 #define TILE1 16
 #define TILE2 8
@@ -29,8 +52,7 @@
 #include "power_step_variant.h"
 
 #define NAME(x) JOIN(x, avx2)
-#define NAME_TEXT "avx2"
-#define TARGET __attribute__((target("avx2,fma")))
+#define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
 #define VECTOR 8
 #define TILE1 8
 #define TILE2 4
@@ -41,7 +63,6 @@
 #endif
 
 #define NAME(x) JOIN(x, portable)
-#define NAME_TEXT "portable"
 #define TARGET
 #define VECTOR 4
 #define TILE1 8
@@ -56,50 +77,9 @@ enum { BLOCK = 32 };
 /* Floating-point operations below which one thread does it all: about 15 µs. */
 enum { ALONE = 6000000 };
 
-static const lora4j_variant *find(const char *name) {
-#if defined(__x86_64__)
-    if (!strcmp(name, "avx512")) {
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
-            && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &lora4j_avx512 : NULL;
-    }
-    if (!strcmp(name, "avx2")) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &lora4j_avx2 : NULL;
-    }
-#endif
-    return strcmp(name, "portable") ? NULL : &lora4j_portable;
-}
-
-int lora4j_kernels_runs(const char *variant) {
-    return find(variant) != NULL;
-}
-
-lora4j_team *lora4j_team_open(const char *variant, int threads) {
-    const lora4j_variant *found = find(variant);
-    lora4j_team *team = found ? malloc(sizeof *team) : NULL;
-    if (!team) {
-        return NULL;
-    }
-    team->variant = found;
-    team->members = lora4j_members_start(threads);
-    if (!team->members) {
-        free(team);
-        return NULL;
-    }
-    return team;
-}
-
-int lora4j_team_threads(const lora4j_team *team) {
-    return lora4j_members_count(team->members);
-}
-
-void lora4j_team_close(lora4j_team *team) {
-    lora4j_members_stop(team->members);
-    free(team);
-}
-
 /* One power step and where its scratch memory is. */
 typedef struct {
-    const lora4j_variant *variant;
+    const variant *variant;
     int64_t m, n, k, kp;
     const float *g, *v;
     float *y, *z;
@@ -115,13 +95,9 @@ typedef struct {
     int64_t scratch;   /* floats of all this */
 } step;
 
-static int64_t round_up(int64_t a, int64_t to) {
-    return (a + to - 1) / to * to;
-}
-
 static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldv, int with_z) {
     const int threads = lora4j_team_threads(team);
-    step s = {.variant = team->variant, .m = m, .n = n, .k = k, .ldv = ldv};
+    step s = {.variant = CHOSEN(team, &variant), .m = m, .n = n, .k = k, .ldv = ldv};
     s.kp = round_up(k, s.variant->vector);
     double operations = (with_z ? 4.0 : 2.0) * (double)m * (double)n * (double)k;
     int64_t parts = operations < ALONE ? 1 : threads;
@@ -161,7 +137,7 @@ static void work_on_part(const void *job, int part, int member) {
     const step *s = job;
     float *block = s->blocks + round_up(BLOCK * (PANEL + s->kp), 16) * member;
     const int64_t to = (part + 1) * s->part_rows;
-    const lora4j_rows rows = {
+    const share rows = {
         .from = part * s->part_rows, .to = to < s->m ? to : s->m, .n = s->n, .k = s->k, .kp = s->kp, .block = BLOCK,
         .g = s->g, .ldg = s->ldg, .v = s->copy_v ? s->v_copy : s->v, .ldv = s->copy_v ? s->kp : s->ldv, .y = s->y, .ldy = s->ldy,
         .z = s->z ? sum_of(s, part) : NULL, .ldz = part == 0 && s->direct ? s->ldz : s->kp,

@@ -134,7 +134,7 @@ TARGET static void NAME(pack)(const float *g, int64_t ldg, int64_t rows, int64_t
     }
 }
 
-TARGET static void NAME(run)(const lora4j_rows *s) {
+TARGET static void NAME(run)(const share *s) {
     const int64_t panels = (s->n + PANEL - 1) / PANEL;
     for (int64_t i = s->from; i < s->to; i += s->block) {
         const int64_t rows = s->to - i < s->block ? s->to - i : s->block;
@@ -210,7 +210,7 @@ TARGET static void NAME(run)(const lora4j_rows *s) {
     }
 }
 
-const lora4j_variant NAME(lora4j) = {NAME_TEXT, VECTOR, LARGEST, NAME(run)};
+static const variant NAME(variant) = {VECTOR, LARGEST, NAME(run)};
 
 #undef TILE
 #undef FORWARD
@@ -218,7 +218,6 @@ const lora4j_variant NAME(lora4j) = {NAME_TEXT, VECTOR, LARGEST, NAME(run)};
 #undef INLINE
 #undef UNROLL
 #undef NAME
-#undef NAME_TEXT
 #undef TARGET
 #undef VECTOR
 #undef TILE1

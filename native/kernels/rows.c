@@ -1,10 +1,8 @@
 /* What BLAS and LAPACK leave slow between power steps: Σ a·b and the largest element at the speed of memory, and the solution
    of a triangular system of few columns for many rows. Each thread has rows of its own. */
-#include "lora4j_kernels.h"
-#include "power_step.h"
+#include "variants.h"
 
 #include <stddef.h>
-#include <string.h>
 
 /* Sums, or maxima, that go on side by side: enough to hide the latency of an addition. */
 enum { LANES = 32 };
@@ -167,18 +165,10 @@ static inline int32_t magnitude(float x) {
 #else
 #define WIDE ",prefer-vector-width=512" /* GCC's word */
 #endif
-VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma" WIDE))))
-VARIANT(avx2, __attribute__((target("avx2,fma"))))
+VARIANT(avx512, __attribute__((target(AVX512_INSTRUCTIONS WIDE))))
+VARIANT(avx2, __attribute__((target(AVX2_INSTRUCTIONS))))
 #endif
 VARIANT(portable, )
-
-/* The variant's form of a part's work. */
-#if defined(__x86_64__)
-#define CHOSEN(team, WORK) \
-    (!strcmp((team)->variant->name, "avx512") ? WORK##_avx512 : !strcmp((team)->variant->name, "avx2") ? WORK##_avx2 : WORK##_portable)
-#else
-#define CHOSEN(team, WORK) WORK##_portable
-#endif
 
 static pass plan(const lora4j_team *team, int64_t m, int64_t n) {
     pass s = {.rows = m, .n = n};

@@ -26,7 +26,7 @@ public final class HostDevice extends Device {
         this.blas = library.blas();
         this.lapack = new HostLapack(blas, this);
         this.kernels = HostKernels.open(blas::threads, this);
-        this.narrow = new HostNarrow(blas, this);
+        this.narrow = new HostNarrow(this);
     }
 
     /**
@@ -86,7 +86,7 @@ public final class HostDevice extends Device {
     /** Zeroed memory that lives as long as the arena, counted as allocated; who closes the arena counts it as freed. */
     MemorySegment allocate(Arena arena, long bytes) {
         try {
-            MemorySegment memory = arena.allocate(bytes, 64);
+            MemorySegment memory = kernels.allocate(arena, bytes);
             countAllocated(bytes);
             return memory;
         } catch (OutOfMemoryError e) {
@@ -167,8 +167,18 @@ public final class HostDevice extends Device {
         } else if (n == 1 && k > 0) {
             gemv(a, opA, k, m, alpha, b, opB == Op.TRANSPOSE, beta, c.segment(), (int) c.leadingDimension());
         } else {
-            blas.gemm(a.type(), transpose(opA), transpose(opB), (int) m, (int) n, (int) k, alpha, a.segment(), (int) a.leadingDimension(),
-                    b.segment(), (int) b.leadingDimension(), beta, c.segment(), (int) c.leadingDimension());
+            gemm(a.type(), opA, opB, m, n, k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), beta, c.segment(),
+                    c.leadingDimension());
+        }
+    }
+
+    /** C ← α·op(A)·op(B) + β·C for C m×n and k products to each sum, of float32 or float64, by the kernels or BLAS. */
+    void gemm(DataType type, Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb, double beta,
+            MemorySegment c, long ldc) {
+        if (kernels.suitProduct(type, m, n, k, alpha)) {
+            kernels.gemm(opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        } else {
+            blas.gemm(type, transpose(opA), transpose(opB), (int) m, (int) n, (int) k, alpha, a, (int) lda, b, (int) ldb, beta, c, (int) ldc);
         }
     }
 

@@ -6,8 +6,9 @@ import java.util.List;
 import java.util.function.IntSupplier;
 
 /**
- * The hand-tuned kernels of {@code native/kernels}, for what BLAS and LAPACK leave slow in a start by SVD: a power step that
- * reads G once, reductions at the speed of memory, triangular systems of few columns.
+ * The hand-tuned kernels of {@code native/kernels}, for what BLAS and LAPACK leave slow: products of float32 matrices, above all
+ * those with few rows or columns; and in a start by SVD a power step that reads G once, reductions at the speed of memory,
+ * triangular systems of few columns. Matrices of {@link #LEAST_LARGE} bytes and more get memory in large pages.
  *
  * <p>{@code -Dlora4j.kernels=} chooses among what is in the {@link KernelLibrary}:
  * <ul>
@@ -27,6 +28,10 @@ final class HostKernels {
     /** The variants there are, the fastest first. */
     static final List<String> VARIANTS = List.of("avx512", "avx2", "portable");
 
+    /** Below this many products of two elements, xGEMM is as fast. */
+    static final long LEAST_PRODUCTS = 1 << 20;
+    /** Below this many bytes a matrix has ordinary pages. */
+    static final long LEAST_LARGE = 2 << 20;
     /** The most columns of V for which reading G once pays, measured; with more, products by BLAS are as fast. */
     static final long MOST_COLUMNS = 128;
     /** The most columns that {@code lora4j_ssolve} takes. */
@@ -93,6 +98,30 @@ final class HostKernels {
     /** "kernels avx512", or "no native kernels: " and why. */
     String description() {
         return library != null ? "kernels " + variant : "no native kernels: " + variant;
+    }
+
+    /** Whether C ← α·op(A)·op(B) + β·C, m×n of k products to each sum, is done here, faster than by BLAS. */
+    boolean suitProduct(DataType type, long m, long n, long k, double alpha) {
+        return library != null && type == DataType.FLOAT32 && alpha != 0 && k > 0 && m * n >= (LEAST_PRODUCTS + k - 1) / k;
+    }
+
+    /** C ← α·op(A)·op(B) + β·C. */
+    void gemm(Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb, double beta, MemorySegment c,
+            long ldc) {
+        meet();
+        library.gemm(team, opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    }
+
+    /** Zeroed memory that lives as long as the arena, in large pages where it is large and there are such. */
+    MemorySegment allocate(Arena arena, long bytes) {
+        if (library == null || bytes < LEAST_LARGE) {
+            return arena.allocate(bytes, 64);
+        }
+        MemorySegment memory = library.map(arena, bytes);
+        if (memory.equals(MemorySegment.NULL)) {
+            throw new OutOfMemoryError("the system refuses to map " + bytes + " bytes");
+        }
+        return memory;
     }
 
     /** Whether a power step is done here, faster than by BLAS. */

@@ -8,14 +8,12 @@ import java.lang.foreign.MemorySegment;
  * that every processor runs. What they are widened into is kept from product to product.
  */
 final class HostNarrow {
-    private final Blas blas;
     private final HostDevice device;
     private final Room wideA = new Room();
     private final Room wideB = new Room();
     private final Room wideC = new Room();
 
-    HostNarrow(Blas blas, HostDevice device) {
-        this.blas = blas;
+    HostNarrow(HostDevice device) {
         this.device = device;
     }
 
@@ -25,13 +23,12 @@ final class HostNarrow {
         MemorySegment a32 = wideA.elements(m * k);
         MemorySegment b32 = wideB.elements(k * n);
         MemorySegment c32 = narrowC ? wideC.elements(m * n) : c.segment();
-        int lda = (int) widen(a, opA == Op.NONE ? m : k, opA == Op.NONE ? k : m, a32);
-        int ldb = (int) widen(b, opB == Op.NONE ? k : n, opB == Op.NONE ? n : k, b32);
+        long lda = widen(a, opA == Op.NONE ? m : k, opA == Op.NONE ? k : m, a32);
+        long ldb = widen(b, opB == Op.NONE ? k : n, opB == Op.NONE ? n : k, b32);
         if (narrowC && beta != 0) {
             widen(c, m, n, c32);
         }
-        blas.gemm(DataType.FLOAT32, HostDevice.transpose(opA), HostDevice.transpose(opB), (int) m, (int) n, (int) k, alpha, a32, lda, b32, ldb, beta,
-                c32, narrowC ? (int) n : (int) c.leadingDimension());
+        device.gemm(DataType.FLOAT32, opA, opB, m, n, k, alpha, a32, lda, b32, ldb, beta, c32, narrowC ? n : c.leadingDimension());
         if (narrowC) {
             HostElements.convert(c32, DataType.FLOAT32, n, c.segment(), c.type(), c.leadingDimension(), m, n);
         }

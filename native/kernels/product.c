@@ -1,0 +1,137 @@
+/* C = α·op(A)·op(B) + β·C.
+ *
+ * C is divided into parts, a rectangle each, that need nothing of each other: with few threads this costs less than meeting at
+ * every panel of a product that all work on (Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS
+ * 34(3), 2008, have the latter). In a part, DEPTH products of each sum are made at a time:
+ *
+ *     a block of B (depth × columns) is packed in slivers of two vectors' width, and stays in the second-level cache
+ *     rows of A (a tile's or some more) are packed, and stay in the first
+ *     their tiles of C, rows × two vectors, are summed in registers, a sliver of B after the other
+ *
+ * Packed, a sliver of B lies row after row and a tile of A column after column, whichever way they were. The order of a sum's products depends on k alone.
+ */
+#include "variants.h"
+
+#include <stddef.h>
+
+/* The most products of a sum that are made at once: a sum is read from C and written back once for so many. */
+#define DEPTH 512
+
+/* Rows of A that are packed at once: so few that they stay in the first-level cache, or, across its rows, so many that these are
+   read in whole cache lines. In tiles. */
+enum { TILES_ALONG = 2, TILES_ACROSS = 16 };
+
+/* Products of each sum in a round of the innermost loop. */
+#define AT_ONCE 4
+
+/* The most columns of a block of B. */
+enum { MOST_COLUMNS = 384 };
+
+/* Floating-point operations that are worth a part: about 20 µs. */
+static const double LEAST_OF_A_PART = 2e6;
+
+/* Parts for each thread, where there is enough to do: whoever is late with the last one is not very late. */
+enum { PARTS = 4 };
+
+typedef struct {
+    int transpose_a, transpose_b;
+    int64_t m, n, k;
+    float alpha, beta;
+    const float *a, *b;
+    float *c;
+    int64_t lda, ldb, ldc;
+    int64_t depth;              /* products at once */
+    int64_t columns;            /* of a block of B, at most */
+    int row_parts, column_parts;
+    float *packed;              /* each member's */
+    int64_t packed_floats;
+} product;
+
+static inline int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* The largest packed rows of A in floats, those of the largest tile, and what a last vector writes beyond. */
+enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16 };
+
+int64_t lora4j_product_floats(void) {
+    return PACKED_A + MOST_COLUMNS * DEPTH;
+}
+
+/* The elements of x and y that `from` numbers, y's after x's. */
+#if defined(__clang__)
+#define SHUFFLE(x, y, from) ({ \
+        __typeof__(x) chosen; \
+        for (unsigned e = 0; e < sizeof(x) / sizeof(float); e++) { \
+            chosen[e] = from[e] < (int)(sizeof(x) / sizeof(float)) ? x[from[e]] : y[from[e] - sizeof(x) / sizeof(float)]; \
+        } \
+        chosen; })
+#else
+#define SHUFFLE(x, y, from) __builtin_shuffle(x, y, from)
+#endif
+
+#if defined(__x86_64__)
+/* Most products take a[…] from memory in the same instruction: fewer instructions count where a processor is shared with
+   another's work, but all of them so would ask for more than two loads a cycle. */
+#define MULTIPLY_ADD(ROW, SUM, A, B) \
+    if (ROW % 4) { \
+        __asm__("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(SUM) : "m"(A), "v"(B)); \
+    } else { \
+        SUM += (A) * (B); \
+    }
+#define NAME(x) JOIN(x, avx512)
+#define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
+#define VECTOR 16
+#define TILE 14
+#include "product_variant.h"
+
+#define MULTIPLY_ADD(ROW, SUM, A, B) SUM += (A) * (B)
+#define NAME(x) JOIN(x, avx2)
+#define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
+#define VECTOR 8
+#define TILE 6
+#include "product_variant.h"
+#endif
+
+#define MULTIPLY_ADD(ROW, SUM, A, B) SUM += (A) * (B)
+#define NAME(x) JOIN(x, portable)
+#define TARGET
+#define VECTOR 4
+#define TILE 4
+#include "product_variant.h"
+
+/* Divides C so that the estimated time is least: of the arithmetic, of packing what each part needs, and of waiting for the last
+   part, a quarter of one. Per product of a sum and in cycles. */
+static void divide(product *s, int threads, int64_t tile, int64_t sliver) {
+    const double parts = 2.0 * s->m * s->n * s->k / LEAST_OF_A_PART;
+    const int64_t most = parts < 2 ? 1 : parts < PARTS * threads ? (int64_t)parts : PARTS * threads;
+    const int64_t tiles = (s->m + tile - 1) / tile, slivers = (s->n + sliver - 1) / sliver;
+    double best = 0;
+    for (int64_t r = 1; r <= least(most, tiles); r++) {
+        for (int64_t c = 1; c <= least(most / r, slivers); c++) {
+            const double rows = (double)((tiles + r - 1) / r * tile), columns = (double)((slivers + c - 1) / c * sliver);
+            const double blocks = (double)(((int64_t)columns + s->columns - 1) / s->columns);
+            const double part = rows * columns / sliver + 0.25 * rows * blocks + 0.5 * columns;
+            const double time = part * (0.25 + (double)((r * c + threads - 1) / threads));
+            if (best == 0 || time < best) {
+                best = time;
+                s->row_parts = (int)r;
+                s->column_parts = (int)c;
+            }
+        }
+    }
+}
+
+void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+    const int64_t tile = CHOSEN(team, tile_rows), sliver = CHOSEN(team, sliver_columns);
+    const int64_t depths = (k + DEPTH - 1) / DEPTH;
+    product s = {.transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
+                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc, .depth = (k + depths - 1) / depths,
+                 .packed = team->packed, .packed_floats = team->packed_floats};
+    /* a block of B takes at most half of the second-level cache */
+    s.columns = lora4j_second_level_cache() / 2 / (DEPTH * (int64_t)sizeof(float)) / sliver * sliver;
+    s.columns = s.columns < sliver ? sliver : least(s.columns, MOST_COLUMNS);
+    divide(&s, lora4j_team_threads(team), tile, sliver);
+    lora4j_members_run(team->members, CHOSEN(team, multiply_part), &s, s.row_parts * s.column_parts);
+}

@@ -1,0 +1,41 @@
+/* What the kernels share: the instruction sets that they are compiled for, and the team that computes. */
+#ifndef LORA4J_VARIANTS_H
+#define LORA4J_VARIANTS_H
+
+#include "lora4j_kernels.h"
+#include "team.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#define AVX512_INSTRUCTIONS "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"
+#define AVX2_INSTRUCTIONS "avx2,fma"
+
+/* A function's form in the team's variant. */
+#define CHOSEN(team, FUNCTION) \
+    (!strcmp((team)->variant, "avx512") ? FUNCTION##_avx512 : !strcmp((team)->variant, "avx2") ? FUNCTION##_avx2 : FUNCTION##_portable)
+#else
+#define CHOSEN(team, FUNCTION) FUNCTION##_portable
+#endif
+
+#define JOIN(a, b) a##_##b
+
+struct lora4j_team {
+    const char *variant;
+    lora4j_members *members;
+    float *packed;          /* for each member, what it packs of a product's operands */
+    int64_t packed_floats;  /* of one member */
+};
+
+/* Floats that a member packs of a product's operands; they are whole cache lines. */
+int64_t lora4j_product_floats(void);
+
+/* Bytes of the processor's second-level cache, or what the least of them have. */
+int64_t lora4j_second_level_cache(void);
+
+static inline int64_t round_up(int64_t a, int64_t to) {
+    return (a + to - 1) / to * to;
+}
+
+#endif

@@ -1,0 +1,191 @@
+package org.lora4j.device;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+import org.lora4j.Framed;
+import org.lora4j.Reference;
+
+/** The kernels' products, in every variant, against float64 triple loops, and where the device uses them. */
+class HostProductTest extends KernelsTest {
+    /** m, n, k: every number of rows of a tile and those of two that share, around vectors, slivers, bands and depths; long and short. */
+    private static final int[][] SHAPES = {{1, 1, 1}, {2, 3, 5}, {3, 8, 4}, {4, 16, 7}, {5, 31, 16}, {6, 32, 17}, {7, 33, 64}, {8, 47, 3}, {9, 48, 12},
+        {10, 49, 31}, {11, 64, 33}, {12, 65, 8}, {13, 4, 100}, {14, 15, 56}, {15, 17, 20}, {16, 16, 16}, {20, 40, 9}, {21, 70, 11}, {27, 12, 40},
+        {28, 96, 5}, {29, 33, 6}, {43, 20, 70}, {1, 400, 30}, {230, 5, 10}, {100, 385, 12}, {20, 18, 511}, {17, 33, 512}, {30, 20, 513},
+        {33, 65, 1030}, {113, 131, 140}};
+    private static final double[][] ALPHA_BETA = {{1, 0}, {-0.5, 1}, {1.25, -0.5}};
+
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void everyVariantAgreesWithTripleLoops(String variant) {
+        HostKernels kernels = open(variant, 2);
+        for (int[] s : SHAPES) {
+            Reference a = Reference.random(s[0], s[2], TYPE, random);
+            Reference b = Reference.random(s[2], s[1], TYPE, random);
+            Reference c = Reference.random(s[0], s[1], TYPE, random);
+            Reference product = a.times(b);
+            Reference magnitude = a.magnitudes().times(b.magnitudes());
+            for (Op opA : Op.values()) {
+                for (Op opB : Op.values()) {
+                    Framed fa = Framed.of(device, TYPE, opA == Op.NONE ? a : a.transpose());
+                    Framed fb = Framed.of(device, TYPE, opB == Op.NONE ? b : b.transpose());
+                    Framed fc = Framed.nan(device, TYPE, s[0], s[1]);
+                    for (double[] ab : ALPHA_BETA) {
+                        String what = variant + " m=" + s[0] + " n=" + s[1] + " k=" + s[2] + " A " + opA + " B " + opB + " alpha=" + ab[0] + " beta=" + ab[1];
+                        if (ab[1] != 0) {
+                            fc.inside().write(c.data());
+                        }
+                        multiply(kernels, s[0], s[1], s[2], ab[0], fa.inside(), opA, fb.inside(), opB, ab[1], fc.inside());
+                        product.times(ab[0]).plus(ab[1], c).assertClose(what, Reference.of(fc.inside()), TYPE, s[2] + 2,
+                                magnitude.times(Math.abs(ab[0])).plus(Math.abs(ab[1]), c.magnitudes()));
+                        for (Framed f : new Framed[] {fa, fb, fc}) {
+                            f.assertFrameUnchanged(what);
+                        }
+                    }
+                    for (Framed f : new Framed[] {fa, fb, fc}) {
+                        f.whole().close();
+                    }
+                }
+            }
+        }
+    }
+
+    /** Larger than the triple loops can do, many parts and blocks; as DESIGN has it, the same bits whoever computes. */
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void agreesWithBlasInFloat64AndGivesTheSameBitsWithAnyNumberOfThreads(String variant) {
+        for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}}) {
+            for (Op opA : Op.values()) {
+                for (Op opB : Op.values()) {
+                    String what = variant + " m=" + s[0] + " n=" + s[1] + " k=" + s[2] + " A " + opA + " B " + opB;
+                    Matrix a = random(opA == Op.NONE ? s[0] : s[2], opA == Op.NONE ? s[2] : s[0]);
+                    Matrix b = random(opB == Op.NONE ? s[2] : s[1], opB == Op.NONE ? s[1] : s[2]);
+                    Matrix c = device.allocate(TYPE, s[0], s[1]);
+                    double[] first = null;
+                    for (int threads : new int[] {1, 2, 5}) {
+                        device.fill(c, Double.NaN);
+                        HostKernels kernels = open(variant, threads);
+                        multiply(kernels, s[0], s[1], s[2], 1, a, opA, b, opB, 0, c);
+                        kernels.close();
+                        if (first == null) {
+                            first = c.read();
+                            // each of the k products is at most 1, their partial sums of size √k/3: see Reference.assertClose
+                            assertArrayEquals(inFloat64(a, opA, b, opB, s), first, 4 * 0x1p-23 * Math.sqrt(s[2]) * s[2] / 4, what);
+                        } else {
+                            assertArrayEquals(first, c.read(), what + " with " + threads + " threads");
+                        }
+                    }
+                    for (Matrix x : new Matrix[] {a, b, c}) {
+                        x.close();
+                    }
+                }
+            }
+        }
+    }
+
+    private Matrix random(int rows, int cols) {
+        Matrix a = device.allocate(TYPE, rows, cols);
+        device.uniform(random.nextLong(), a);
+        return a;
+    }
+
+    private double[] inFloat64(Matrix a, Op opA, Matrix b, Op opB, int[] s) {
+        try (Matrix a64 = device.allocate(DataType.FLOAT64, a.rows(), a.cols()); Matrix b64 = device.allocate(DataType.FLOAT64, b.rows(), b.cols());
+                Matrix c64 = device.allocate(DataType.FLOAT64, s[0], s[1])) {
+            device.convert(a, a64);
+            device.convert(b, b64);
+            device.gemm(1, a64, opA, b64, opB, 0, c64);
+            return c64.read();
+        }
+    }
+
+    /** What fills tiles and slivers up must not meet it: 0·∞ is NaN. */
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void nanAndInfinityReachTheirRowOrColumnAlone(String variant) {
+        HostKernels kernels = open(variant, 2);
+        int m = 31;
+        int n = 45;
+        int k = 70;
+        for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+            for (Op op : Op.values()) {
+                for (int at : new int[] {0, 13, 30}) {
+                    Reference a = Reference.random(m, k, TYPE, random);
+                    Reference b = Reference.random(k, n, TYPE, random);
+                    a.data()[at * k + 69] = bad;
+                    assertBadOnly(kernels, a, b, op, at, -1);
+                    a.data()[at * k + 69] = 1;
+                    b.data()[69 * n + at + 14] = bad;
+                    assertBadOnly(kernels, a, b, op, -1, at + 14);
+                }
+            }
+        }
+    }
+
+    private void assertBadOnly(HostKernels kernels, Reference a, Reference b, Op op, int row, int column) {
+        Matrix c = device.allocate(TYPE, a.rows(), b.cols());
+        Matrix da = (op == Op.NONE ? a : a.transpose()).on(device, TYPE);
+        Matrix db = (op == Op.NONE ? b : b.transpose()).on(device, TYPE);
+        multiply(kernels, a.rows(), b.cols(), a.cols(), 1, da, op, db, op, 0, c);
+        Reference result = Reference.of(c);
+        for (int i = 0; i < a.rows(); i++) {
+            for (int j = 0; j < b.cols(); j++) {
+                assertEquals(i != row && j != column, Double.isFinite(result.at(i, j)), "(" + i + ", " + j + ")");
+            }
+        }
+    }
+
+    private void multiply(HostKernels kernels, long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c) {
+        kernels.gemm(opA, opB, m, n, k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), beta, c.segment(),
+                c.leadingDimension());
+    }
+
+    @Test
+    void theDeviceUsesThemFromALeastSize() {
+        HostKernels kernels = open("portable", 1);
+        long least = HostKernels.LEAST_PRODUCTS;
+        assertTrue(kernels.suitProduct(TYPE, 1, 1, least, 1));
+        assertTrue(kernels.suitProduct(TYPE, 2, least / 6 + 1, 3, 1));
+        assertFalse(kernels.suitProduct(TYPE, 2, least / 6, 3, 1));
+        assertFalse(kernels.suitProduct(TYPE, least, 1, 0, 1));
+        assertFalse(kernels.suitProduct(TYPE, least, 1, 1, 0), "alpha is 0: nothing to multiply, NaN or not");
+        assertFalse(kernels.suitProduct(DataType.FLOAT64, least, 1, 1, 1));
+    }
+
+    /** The kernels' order of sums is not BLAS's: that the bits are the kernels' tells who multiplied. */
+    @Test
+    void theDevicesProductsAreTheKernels() {
+        assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        HostKernels kernels = open(device.kernels().substring("kernels ".length()), 1);
+        Matrix a = random(40, 1500);
+        Matrix b = random(1500, 50);
+        Matrix c = device.allocate(TYPE, 40, 50);
+        device.gemm(1, a, Op.NONE, b, Op.NONE, 0, c);
+        double[] devices = c.read();
+        device.fill(c, Double.NaN);
+        multiply(kernels, 40, 50, 1500, 1, a, Op.NONE, b, Op.NONE, 0, c);
+        assertArrayEquals(devices, c.read());
+    }
+
+    /** Given back with the matrix, zero at first, and usable to the last element. */
+    @Test
+    void largeMatricesHaveLargePages() {
+        assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        long before = device.counters().currentBytes();
+        for (int i = 0; i < 20; i++) {
+            Matrix a = device.allocate(TYPE, 1, HostKernels.LEAST_LARGE / 4 + i);
+            assertEquals(0, a.segment().address() % HostKernels.LEAST_LARGE);
+            assertEquals(0, device.dot(a, a));
+            device.fill(a, 1);
+            assertEquals(HostKernels.LEAST_LARGE / 4 + i, device.dot(a, a));
+            a.close();
+        }
+        assertEquals(before, device.counters().currentBytes());
+    }
+}
