@@ -40,6 +40,9 @@ int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n
 void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, const float *g, int64_t ldg, const float *v, int64_t ldv,
                         float *y, int64_t ldy, float *z, int64_t ldz, void *scratch);
 
+/* Copies rows of some bytes that begin from_ld and to_ld bytes apart; from and to don't overlap. rows and bytes from 1. */
+void lora4j_copy(lora4j_team *team, int64_t rows, int64_t bytes, const void *from, int64_t from_ld, void *to, int64_t to_ld);
+
 /* Σ a·b over all elements of A and B (m×n), each product exact and summed in float64; m, n from 1. */
 double lora4j_sdot(lora4j_team *team, int64_t m, int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb);
 

@@ -1,5 +1,5 @@
-/* What BLAS and LAPACK leave slow between power steps: Σ a·b and the largest element at the speed of memory, and the solution
-   of a triangular system of few columns for many rows. Each thread has rows of its own. */
+/* What is done row by row: copies, Σ a·b and the largest element at the speed of memory, and the solution of a triangular system
+   of few columns for many rows, which BLAS and LAPACK leave slow. Each thread has rows of its own. */
 #include "variants.h"
 
 #include <stddef.h>
@@ -176,6 +176,34 @@ static pass plan(const lora4j_team *team, int64_t m, int64_t n) {
     s.parts = (int)(m * n < ALONE ? 1 : threads < m ? threads : m);
     s.parts = s.parts > MOST_PARTS ? MOST_PARTS : s.parts;
     return s;
+}
+
+typedef struct {
+    int64_t rows, bytes, from_ld, to_ld;
+    const char *from;
+    char *to;
+    int parts;
+} copy;
+
+static void copy_part(const void *job, int part, int member) {
+    (void)member;
+    const copy *s = job;
+    if (s->rows == 1) {
+        const int64_t from = s->bytes * part / s->parts, to = s->bytes * (part + 1) / s->parts;
+        memcpy(s->to + from, s->from + from, to - from);
+    }
+    for (int64_t i = s->rows * part / s->parts; i < s->rows * (part + 1) / s->parts && s->rows > 1; i++) {
+        memcpy(s->to + i * s->to_ld, s->from + i * s->from_ld, s->bytes);
+    }
+}
+
+void lora4j_copy(lora4j_team *team, int64_t rows, int64_t bytes, const void *from, int64_t from_ld, void *to, int64_t to_ld) {
+    copy s = {rows, bytes, from_ld, to_ld, from, to, lora4j_team_threads(team)};
+    if (from_ld == bytes && to_ld == bytes) { /* the rows are one */
+        s.bytes *= rows;
+        s.rows = 1;
+    }
+    lora4j_members_run(team->members, copy_part, &s, s.parts);
 }
 
 double lora4j_sdot(lora4j_team *team, int64_t m, int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb) {

@@ -111,17 +111,27 @@ public final class HostDevice extends Device {
 
     @Override
     void doCopyIn(MemorySegment source, long leadingDimension, Matrix target) {
-        HostElements.copy(source, leadingDimension, target.segment(), target.leadingDimension(), target);
+        copy(source, leadingDimension, target.segment(), target.leadingDimension(), target);
     }
 
     @Override
     void doCopyOut(Matrix source, MemorySegment target, long leadingDimension) {
-        HostElements.copy(source.segment(), source.leadingDimension(), target, leadingDimension, source);
+        copy(source.segment(), source.leadingDimension(), target, leadingDimension, source);
     }
 
     @Override
     void doCopy(Matrix source, Matrix target) {
-        HostElements.copy(source.segment(), source.leadingDimension(), target.segment(), target.leadingDimension(), source);
+        copy(source.segment(), source.leadingDimension(), target.segment(), target.leadingDimension(), source);
+    }
+
+    /** Copies the elements of {@code shape} between memories with their own leading dimensions. A mapped file may shrink: Java's copy throws then. */
+    private void copy(MemorySegment source, long sourceLd, MemorySegment target, long targetLd, Matrix shape) {
+        if (kernels.suitCopy(shape.rows() * shape.cols() * shape.type().bytes()) && source.isNative() && target.isNative() && !source.isMapped()
+                && !target.isMapped() && !target.isReadOnly() && source.asOverlappingSlice(target).isEmpty()) {
+            kernels.copy(source, sourceLd, target, targetLd, shape.type().bytes(), shape.rows(), shape.cols());
+        } else {
+            HostElements.copy(source, sourceLd, target, targetLd, shape);
+        }
     }
 
     @Override

@@ -32,8 +32,10 @@ final class HostKernels {
     static final long LEAST_PRODUCTS = 1 << 20;
     /** Below this many bytes a matrix has ordinary pages. */
     static final long LEAST_LARGE = 2 << 20;
-    /** The most columns of V for which reading G once pays, measured; with more, products by BLAS are as fast. */
-    static final long MOST_COLUMNS = 128;
+    /** Below this many bytes a copy by one thread is as fast. */
+    static final long LEAST_COPIED = 1 << 20;
+    /** The most columns of V for which reading G once pays, measured; with more, two products are as fast. */
+    static final long MOST_COLUMNS = 64;
     /** The most columns that {@code lora4j_ssolve} takes. */
     static final long MOST_SOLVED = 64;
     /** Below this many elements of X, xTRSM is as fast. */
@@ -135,6 +137,17 @@ final class HostKernels {
         meet();
         reserve(library.scratch(team, g.rows(), g.cols(), v.cols(), v.leadingDimension(), z != null));
         library.powerStep(team, g, v, y, z, scratch);
+    }
+
+    /** Whether a copy of so many bytes is made here: by one thread it is slower than memory. */
+    boolean suitCopy(long bytes) {
+        return library != null && bytes >= LEAST_COPIED;
+    }
+
+    /** Copies rows of some elements of {@code size} bytes between native memories with their own leading dimensions. */
+    void copy(MemorySegment source, long sourceLd, MemorySegment target, long targetLd, int size, long rows, long cols) {
+        meet();
+        library.copy(team, rows, cols * size, source, sourceLd * size, target, targetLd * size);
     }
 
     /** Whether a reduction of A is made here. */

@@ -17,7 +17,7 @@ import org.lora4j.bindings.kernels.*;
  */
 final class KernelLibrary {
     private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_close", "lora4j_memory_map",
-        "lora4j_memory_unmap", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve"};
+        "lora4j_memory_unmap", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_copy", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve"};
 
     private static Attempt attempt;
 
@@ -29,6 +29,7 @@ final class KernelLibrary {
     private final MemorySegment gemm;
     private final MemorySegment scratch;
     private final MemorySegment powerStep;
+    private final MemorySegment copy;
     private final MemorySegment dot;
     private final MemorySegment largest;
     private final MemorySegment solve;
@@ -42,6 +43,7 @@ final class KernelLibrary {
         gemm = library.find("lora4j_sgemm").orElseThrow();
         scratch = library.find("lora4j_spower_step_scratch").orElseThrow();
         powerStep = library.find("lora4j_spower_step").orElseThrow();
+        copy = library.find("lora4j_copy").orElseThrow();
         dot = library.find("lora4j_sdot").orElseThrow();
         largest = library.find("lora4j_slargest").orElseThrow();
         solve = library.find("lora4j_ssolve").orElseThrow();
@@ -130,6 +132,10 @@ final class KernelLibrary {
         lora4j_spower_step.invoke(powerStep, team, g.rows(), g.cols(), v.cols(), g.segment(), g.leadingDimension(), v.segment(),
                 v.leadingDimension(), y.segment(), y.leadingDimension(), z == null ? MemorySegment.NULL : z.segment(),
                 z == null ? v.cols() : z.leadingDimension(), scratch);
+    }
+
+    void copy(MemorySegment team, long rows, long bytes, MemorySegment from, long fromLd, MemorySegment to, long toLd) {
+        lora4j_copy.invoke(copy, team, rows, bytes, from, fromLd, to, toLd);
     }
 
     double dot(MemorySegment team, Matrix a, Matrix b) {
