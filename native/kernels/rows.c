@@ -7,6 +7,9 @@
 /* Sums, or maxima, that go on side by side: enough to hide the latency of an addition. */
 enum { LANES = 32 };
 
+/* Elements that are looked through for their largest: it is then looked for among so many, or in a row. */
+enum { STRETCH = 4096 };
+
 /* Elements below which one thread does it all. */
 enum { ALONE = 1 << 16 };
 
@@ -37,7 +40,7 @@ typedef struct {
     const triangle *t;
     double sums[MOST_PARTS];
     int32_t most[MOST_PARTS]; /* of the part's magnitudes, as bits: these are ordered as the numbers are, NaN above all */
-    int64_t row[MOST_PARTS];  /* the first that has it, or where rows without gaps begin that have it */
+    int64_t at[MOST_PARTS];   /* where the first stretch begins that has it */
 } pass;
 
 static const int32_t SIGN_OFF = 0x7fffffff;
@@ -143,20 +146,18 @@ static inline int32_t magnitude(float x) {
         (void)member; \
         pass *s = (pass *)job; \
         const int64_t from = s->rows * part / s->parts, to = s->rows * (part + 1) / s->parts; \
+        const int joined = s->lda == s->n; /* the rows are one */ \
+        const int64_t end = joined ? to * s->n : to, step = joined ? STRETCH : 1; \
         int32_t best = -1; \
-        int64_t row = from; \
-        if (s->lda == s->n) { /* the rows are one */ \
-            best = most_##NAME(s->a + from * s->n, (to - from) * s->n); \
-        } \
-        for (int64_t i = from; i < to && s->lda != s->n; i++) { \
-            const int32_t most = most_##NAME(s->a + i * s->lda, s->n); \
+        for (int64_t i = joined ? from * s->n : from; i < end; i += step) { \
+            const int64_t at = joined ? i : i * s->lda; \
+            const int32_t most = most_##NAME(s->a + at, !joined ? s->n : end - i < STRETCH ? end - i : STRETCH); \
             if (most > best) { \
                 best = most; \
-                row = i; \
+                s->at[part] = at; \
             } \
         } \
         s->most[part] = best; \
-        s->row[part] = row; \
     }
 
 #if defined(__x86_64__)
@@ -229,7 +230,7 @@ float lora4j_slargest(lora4j_team *team, int64_t m, int64_t n, const float *a, i
     for (int other = 1; other < s.parts; other++) {
         part = s.most[other] > s.most[part] ? other : part;
     }
-    const float *x = a + s.row[part] * lda;
+    const float *x = a + s.at[part];
     while (magnitude(*x) != s.most[part]) {
         x++;
     }
