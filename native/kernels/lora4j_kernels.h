@@ -22,11 +22,11 @@ int lora4j_team_threads(const lora4j_team *team);
 void lora4j_team_close(lora4j_team *team);
 
 /* Zeros of the caller's own, at a multiple of 2 MB, in pages of that size where the system grants them (its transparent huge
-   pages are on, or for who asks): then a matrix's rows cost few entries of the table of pages. NULL where there is no memory. */
+   pages are on, or for who asks): then a matrix's rows cost few entries of the table of pages. bytes from 1; NULL where there is no memory. */
 void *lora4j_memory_map(int64_t bytes);
 void lora4j_memory_unmap(void *memory, int64_t bytes);
 
-/* C = α·op(A)·op(B) + β·C for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; C is not read
+/* C = α·op(A)·op(B) + β·C for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; α not 0; C is not read
    where β is 0, and overlaps neither A nor B. The same arguments give the same bits, with any number of threads. */
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);

@@ -5,8 +5,9 @@
  * 34(3), 2008, have the latter). In a part, DEPTH products of each sum are made at a time:
  *
  *     a block of B (depth × columns) is packed in slivers of two vectors' width, and stays in the second-level cache
- *     rows of A (a tile's or some more) are packed, and stay in the first
- *     their tiles of C, rows × two vectors, are summed in registers, a sliver of B after the other
+ *     a band of A's rows, some tiles, is packed, and stays there too
+ *     a tile of C, its rows × two vectors, is summed in registers, a sliver of B after the other, while the tile of A stays in the
+ *     first-level cache
  *
  * Packed, a sliver of B lies row after row and a tile of A column after column, whichever way they were. The order of a sum's products depends on k alone.
  */
@@ -17,8 +18,7 @@
 /* The most products of a sum that are made at once: a sum is read from C and written back once for so many. */
 #define DEPTH 512
 
-/* Rows of A that are packed at once: so few that they stay in the first-level cache, or, across its rows, so many that these are
-   read in whole cache lines. In tiles. */
+/* Rows of A that are packed at once, a band, in tiles: few, or, across its rows, so many that these are read in whole cache lines. */
 enum { TILES_ALONG = 2, TILES_ACROSS = 16 };
 
 /* Products of each sum in a round of the innermost loop. */
@@ -43,8 +43,7 @@ typedef struct {
     int64_t depth;              /* products at once */
     int64_t columns;            /* of a block of B, at most */
     int row_parts, column_parts;
-    float *packed;              /* each member's */
-    int64_t packed_floats;
+    float *packed;              /* the members' */
 } product;
 
 static inline int64_t least(int64_t a, int64_t b) {
@@ -127,8 +126,7 @@ void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m
     const int64_t tile = CHOSEN(team, tile_rows), sliver = CHOSEN(team, sliver_columns);
     const int64_t depths = (k + DEPTH - 1) / DEPTH;
     product s = {.transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
-                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc, .depth = (k + depths - 1) / depths,
-                 .packed = team->packed, .packed_floats = team->packed_floats};
+                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc, .depth = (k + depths - 1) / depths, .packed = team->packed};
     /* a block of B takes at most half of the second-level cache */
     s.columns = lora4j_second_level_cache() / 2 / (DEPTH * (int64_t)sizeof(float)) / sliver * sliver;
     s.columns = s.columns < sliver ? sliver : least(s.columns, MOST_COLUMNS);

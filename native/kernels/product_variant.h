@@ -155,7 +155,7 @@ static TARGET void NAME(pack_block_transposed)(const float *b, int64_t ldb, int6
     }
 }
 
-/* How many of the rows that are left make the next tile: one of few is slow, so the last two share theirs. */
+/* How many of the rows that are left of a band make the next tile: one of few is slow, so its last two share theirs. */
 static inline int64_t NAME(next_tile)(int64_t left) {
     return left <= TILE ? left : left < TILE + TILE / 2 ? (left + 1) / 2 : TILE;
 }
@@ -261,7 +261,7 @@ static TARGET void NAME(multiply_part)(const void *job, int part, int member) {
     const int64_t i0 = tiles * row / s->row_parts * TILE, i1 = least(tiles * (row + 1) / s->row_parts * TILE, s->m);
     const int64_t from = slivers * column / s->column_parts, to = slivers * (column + 1) / s->column_parts;
     const int64_t blocks = ((to - from) * 2 * VECTOR + s->columns - 1) / s->columns;
-    float *packed_a = s->packed + member * s->packed_floats, *packed_b = packed_a + PACKED_A;
+    float *packed_a = s->packed + member * lora4j_product_floats(), *packed_b = packed_a + PACKED_A;
     for (int64_t block = 0; block < blocks; block++) {
         const int64_t j0 = (from + (to - from) * block / blocks) * 2 * VECTOR, j1 = (from + (to - from) * (block + 1) / blocks) * 2 * VECTOR;
         NAME(multiply_block)(s, i0, i1, j0, least(j1, s->n), packed_a, packed_b);

@@ -189,20 +189,27 @@ typedef struct {
 static void copy_part(const void *job, int part, int member) {
     (void)member;
     const copy *s = job;
+    const int64_t all = s->rows == 1 ? s->bytes : s->rows, from = all * part / s->parts, to = all * (part + 1) / s->parts;
     if (s->rows == 1) {
-        const int64_t from = s->bytes * part / s->parts, to = s->bytes * (part + 1) / s->parts;
         memcpy(s->to + from, s->from + from, to - from);
-    }
-    for (int64_t i = s->rows * part / s->parts; i < s->rows * (part + 1) / s->parts && s->rows > 1; i++) {
-        memcpy(s->to + i * s->to_ld, s->from + i * s->from_ld, s->bytes);
+    } else {
+        for (int64_t i = from; i < to; i++) {
+            memcpy(s->to + i * s->to_ld, s->from + i * s->from_ld, s->bytes);
+        }
     }
 }
 
+/* Bytes whose copy is worth a part. */
+enum { LEAST_COPIED = 1 << 19 };
+
 void lora4j_copy(lora4j_team *team, int64_t rows, int64_t bytes, const void *from, int64_t from_ld, void *to, int64_t to_ld) {
-    copy s = {rows, bytes, from_ld, to_ld, from, to, lora4j_team_threads(team)};
+    copy s = {rows, bytes, from_ld, to_ld, from, to, 1};
     if (from_ld == bytes && to_ld == bytes) { /* the rows are one */
         s.bytes *= rows;
         s.rows = 1;
+    }
+    while (s.parts < lora4j_team_threads(team) && (s.parts + 1) * (int64_t)LEAST_COPIED <= rows * bytes) {
+        s.parts++;
     }
     lora4j_members_run(team->members, copy_part, &s, s.parts);
 }

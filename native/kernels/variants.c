@@ -25,6 +25,10 @@ int lora4j_kernels_runs(const char *variant) {
     return find(variant) != NULL;
 }
 
+static int64_t packed_bytes(const lora4j_team *team) {
+    return lora4j_team_threads(team) * lora4j_product_floats() * (int64_t)sizeof(float);
+}
+
 lora4j_team *lora4j_team_open(const char *variant, int threads) {
     const char *found = find(variant);
     lora4j_team *team = found ? calloc(1, sizeof *team) : NULL;
@@ -33,8 +37,7 @@ lora4j_team *lora4j_team_open(const char *variant, int threads) {
     }
     team->variant = found;
     team->members = lora4j_members_start(threads);
-    team->packed_floats = lora4j_product_floats();
-    team->packed = team->members ? lora4j_memory_map(lora4j_team_threads(team) * team->packed_floats * (int64_t)sizeof(float)) : NULL;
+    team->packed = team->members ? lora4j_memory_map(packed_bytes(team)) : NULL;
     if (!team->packed) {
         if (team->members) {
             lora4j_members_stop(team->members);
@@ -50,7 +53,7 @@ int lora4j_team_threads(const lora4j_team *team) {
 }
 
 void lora4j_team_close(lora4j_team *team) {
-    const int64_t packed = lora4j_team_threads(team) * team->packed_floats * (int64_t)sizeof(float);
+    const int64_t packed = packed_bytes(team);
     lora4j_members_stop(team->members);
     lora4j_memory_unmap(team->packed, packed);
     free(team);
@@ -62,10 +65,10 @@ int64_t lora4j_second_level_cache(void) {
 #else
     const int64_t bytes = 0;
 #endif
-    return bytes > 0 ? bytes : 512 << 10;
+    return bytes > 0 ? bytes : 256 << 10;
 }
 
-/* What the processors of today and their systems have. */
+/* x86-64's; where another is larger, nothing is gained. */
 static const int64_t LARGE_PAGE = 2 << 20;
 
 void *lora4j_memory_map(int64_t bytes) {

@@ -25,13 +25,12 @@ struct lora4j_team {
     const char *variant;
     lora4j_members *members;
     float *packed;          /* for each member, what it packs of a product's operands */
-    int64_t packed_floats;  /* of one member */
 };
 
 /* Floats that a member packs of a product's operands; they are whole cache lines. */
 int64_t lora4j_product_floats(void);
 
-/* Bytes of the processor's second-level cache, or what the least of them have. */
+/* Bytes of the processor's second-level cache; a small one's where the system does not say. */
 int64_t lora4j_second_level_cache(void);
 
 static inline int64_t round_up(int64_t a, int64_t to) {

@@ -53,6 +53,7 @@ abstract sealed class DeviceMemory implements AutoCloseable permits DeviceElemen
 
     /**
      * Makes a matrix of memory that the caller owns and frees, later than the last use of the matrix. Nothing is copied.
+     * Memory that is mapped from a file ends the JVM if the file shrinks below what is used.
      *
      * @param memory memory of this device; its element (0, 0) comes first
      * @throws IllegalArgumentException when it is not memory of this device, or shorter than the matrix, or not aligned

@@ -59,7 +59,7 @@ public final class HostDevice extends Device {
         return library.origin();
     }
 
-    /** "kernels avx512" for example, or "no native kernels: " and why: then a power step is two matrix products, and reductions are loops in Java. */
+    /** "kernels avx512" for example, or "no native kernels: " and why: then products are BLAS's, reductions and copies are loops in Java. */
     public String kernels() {
         return kernels.description();
     }
@@ -111,28 +111,23 @@ public final class HostDevice extends Device {
 
     @Override
     void doCopyIn(MemorySegment source, long leadingDimension, Matrix target) {
-        copy(source, leadingDimension, target.segment(), target.leadingDimension(), target);
+        HostElements.copy(source, leadingDimension, target.segment(), target.leadingDimension(), target);
     }
 
     @Override
     void doCopyOut(Matrix source, MemorySegment target, long leadingDimension) {
-        copy(source.segment(), source.leadingDimension(), target, leadingDimension, source);
+        HostElements.copy(source.segment(), source.leadingDimension(), target, leadingDimension, source);
     }
 
     @Override
     void doCopy(Matrix source, Matrix target) {
-        copy(source.segment(), source.leadingDimension(), target.segment(), target.leadingDimension(), source);
-    }
-
-    /** Copies the elements of {@code shape} between memories with their own leading dimensions. A mapped file may shrink: Java's copy throws then. */
-    private void copy(MemorySegment source, long sourceLd, MemorySegment target, long targetLd, Matrix shape) {
-        if (kernels.suitCopy(shape.rows() * shape.cols() * shape.type().bytes()) && source.isNative() && target.isNative() && !source.isMapped()
-                && !target.isMapped() && !target.isReadOnly() && source.asOverlappingSlice(target).isEmpty()) {
-            kernels.copy(source, sourceLd, target, targetLd, shape.type().bytes(), shape.rows(), shape.cols());
+        if (kernels.suitCopy(source)) {
+            kernels.copy(source, target);
         } else {
-            HostElements.copy(source, sourceLd, target, targetLd, shape);
+            HostElements.copy(source.segment(), source.leadingDimension(), target.segment(), target.leadingDimension(), source);
         }
     }
+
 
     @Override
     void doConvert(Matrix source, Matrix target) {

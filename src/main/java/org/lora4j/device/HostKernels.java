@@ -20,8 +20,9 @@ import java.util.function.IntSupplier;
  * They need the processors, which BLAS's threads keep busy for some 25 ms after each product, looking for work: whoever
  * makes many power steps says so by {@link Device#powerSteps}, and BLAS has one thread meanwhile.
  *
- * <p>One object belongs to one device: it holds threads, as many as BLAS uses, and scratch memory that grows to what the
- * largest power step needs. Both begin when they are first needed and end with the device.
+ * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with 1.2 MB each into which operands of products
+ * are packed (not counted, as BLAS's own are not), and scratch memory that grows to what the largest power step needs. Both
+ * begin when they are first needed and end with the device.
  */
 final class HostKernels {
     static final String PROPERTY = "lora4j.kernels";
@@ -104,7 +105,7 @@ final class HostKernels {
 
     /** Whether C ← α·op(A)·op(B) + β·C, m×n of k products to each sum, is done here, faster than by BLAS. */
     boolean suitProduct(DataType type, long m, long n, long k, double alpha) {
-        return library != null && type == DataType.FLOAT32 && alpha != 0 && k > 0 && m * n >= (LEAST_PRODUCTS + k - 1) / k;
+        return library != null && type == DataType.FLOAT32 && (float) alpha != 0 && k > 0 && m * n >= (LEAST_PRODUCTS + k - 1) / k;
     }
 
     /** C ← α·op(A)·op(B) + β·C. */
@@ -139,15 +140,15 @@ final class HostKernels {
         library.powerStep(team, g, v, y, z, scratch);
     }
 
-    /** Whether a copy of so many bytes is made here: by one thread it is slower than memory. */
-    boolean suitCopy(long bytes) {
-        return library != null && bytes >= LEAST_COPIED;
+    /** Whether a copy of A is made here: by one thread a large one is slower than memory. */
+    boolean suitCopy(Matrix a) {
+        return library != null && a.rows() * a.cols() * a.type().bytes() >= LEAST_COPIED;
     }
 
-    /** Copies rows of some elements of {@code size} bytes between native memories with their own leading dimensions. */
-    void copy(MemorySegment source, long sourceLd, MemorySegment target, long targetLd, int size, long rows, long cols) {
+    /** target ← source, which doesn't overlap it. */
+    void copy(Matrix source, Matrix target) {
         meet();
-        library.copy(team, rows, cols * size, source, sourceLd * size, target, targetLd * size);
+        library.copy(team, source, target);
     }
 
     /** Whether a reduction of A is made here. */

@@ -134,8 +134,10 @@ final class KernelLibrary {
                 z == null ? v.cols() : z.leadingDimension(), scratch);
     }
 
-    void copy(MemorySegment team, long rows, long bytes, MemorySegment from, long fromLd, MemorySegment to, long toLd) {
-        lora4j_copy.invoke(copy, team, rows, bytes, from, fromLd, to, toLd);
+    void copy(MemorySegment team, Matrix from, Matrix to) {
+        int size = from.type().bytes();
+        lora4j_copy.invoke(copy, team, from.rows(), from.cols() * size, from.segment(), from.leadingDimension() * size, to.segment(),
+                to.leadingDimension() * size);
     }
 
     double dot(MemorySegment team, Matrix a, Matrix b) {

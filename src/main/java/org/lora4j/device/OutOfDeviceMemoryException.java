@@ -11,7 +11,7 @@ public class OutOfDeviceMemoryException extends RuntimeException {
     static OutOfDeviceMemoryException ofHost(long asked, long held, String reason) {
         return new OutOfDeviceMemoryException("no memory for " + asked + " bytes; this device holds " + held + " bytes"
                 + (reason == null ? "" : "; the allocator says: " + reason)
-                + ". Off-heap memory is limited by -XX:MaxDirectMemorySize, which defaults to the largest heap size (-Xmx)");
+                + ". Some JDKs limit off-heap memory by -XX:MaxDirectMemorySize, which defaults to the largest heap size (-Xmx)");
     }
 
     static OutOfDeviceMemoryException ofGpu(String what, long asked, long held, String free) {

@@ -114,7 +114,7 @@ final class ReadAhead implements AutoCloseable {
             } catch (OutOfMemoryError e) {
                 larger.close();
                 throw new ReadException(WEIGHT, new IllegalStateException("no host memory for " + bytes + " bytes beside " + held
-                        + ": it is limited by -XX:MaxDirectMemorySize, which defaults to the largest heap size (-Xmx)", e));
+                        + "; some JDKs limit it by -XX:MaxDirectMemorySize, which defaults to the largest heap size (-Xmx)", e));
             }
             slot.arena = larger;
             held += bytes;

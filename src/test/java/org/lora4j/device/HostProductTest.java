@@ -6,6 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
@@ -56,7 +61,7 @@ class HostProductTest extends KernelsTest {
         }
     }
 
-    /** Larger than the triple loops can do, many parts and blocks; as DESIGN has it, the same bits whoever computes. */
+    /** Larger than the triple loops can do, many parts and blocks; the same bits whoever computes. */
     @ParameterizedTest
     @FieldSource("VARIANTS")
     void agreesWithBlasInFloat64AndGivesTheSameBitsWithAnyNumberOfThreads(String variant) {
@@ -66,22 +71,25 @@ class HostProductTest extends KernelsTest {
                     String what = variant + " m=" + s[0] + " n=" + s[1] + " k=" + s[2] + " A " + opA + " B " + opB;
                     Matrix a = random(opA == Op.NONE ? s[0] : s[2], opA == Op.NONE ? s[2] : s[0]);
                     Matrix b = random(opB == Op.NONE ? s[2] : s[1], opB == Op.NONE ? s[1] : s[2]);
-                    Matrix c = device.allocate(TYPE, s[0], s[1]);
+                    Matrix before = random(s[0], s[1]);
                     double[] first = null;
                     for (int threads : new int[] {1, 2, 5}) {
-                        device.fill(c, Double.NaN);
+                        Framed c = Framed.nan(device, TYPE, s[0], s[1]);
+                        device.copy(before, c.inside());
                         HostKernels kernels = open(variant, threads);
-                        multiply(kernels, s[0], s[1], s[2], 1, a, opA, b, opB, 0, c);
+                        multiply(kernels, s[0], s[1], s[2], 1.25, a, opA, b, opB, -0.5, c.inside());
                         kernels.close();
+                        c.assertFrameUnchanged(what);
                         if (first == null) {
-                            first = c.read();
-                            // each of the k products is at most 1, their partial sums of size √k/3: see Reference.assertClose
-                            assertArrayEquals(inFloat64(a, opA, b, opB, s), first, 4 * 0x1p-23 * Math.sqrt(s[2]) * s[2] / 4, what);
+                            first = c.inside().read();
+                            // Reference.assertClose's 4·ε·√k·Σ|terms|: |a·b| is ¼ in the mean, so Σ|terms| about 1.25·k/4
+                            assertArrayEquals(inFloat64(a, opA, b, opB, before), first, 4 * 0x1p-23 * Math.sqrt(s[2]) * 1.25 * s[2] / 4, what);
                         } else {
-                            assertArrayEquals(first, c.read(), what + " with " + threads + " threads");
+                            assertArrayEquals(first, c.inside().read(), what + " with " + threads + " threads");
                         }
+                        c.whole().close();
                     }
-                    for (Matrix x : new Matrix[] {a, b, c}) {
+                    for (Matrix x : new Matrix[] {a, b, before}) {
                         x.close();
                     }
                 }
@@ -95,12 +103,13 @@ class HostProductTest extends KernelsTest {
         return a;
     }
 
-    private double[] inFloat64(Matrix a, Op opA, Matrix b, Op opB, int[] s) {
+    private double[] inFloat64(Matrix a, Op opA, Matrix b, Op opB, Matrix c) {
         try (Matrix a64 = device.allocate(DataType.FLOAT64, a.rows(), a.cols()); Matrix b64 = device.allocate(DataType.FLOAT64, b.rows(), b.cols());
-                Matrix c64 = device.allocate(DataType.FLOAT64, s[0], s[1])) {
+                Matrix c64 = device.allocate(DataType.FLOAT64, c.rows(), c.cols())) {
             device.convert(a, a64);
             device.convert(b, b64);
-            device.gemm(1, a64, opA, b64, opB, 0, c64);
+            device.convert(c, c64);
+            device.gemm(1.25, a64, opA, b64, opB, -0.5, c64);
             return c64.read();
         }
     }
@@ -171,21 +180,42 @@ class HostProductTest extends KernelsTest {
         device.fill(c, Double.NaN);
         multiply(kernels, 40, 50, 1500, 1, a, Op.NONE, b, Op.NONE, 0, c);
         assertArrayEquals(devices, c.read());
+        int none = HostDevice.transpose(Op.NONE);
+        BlasLibrary.load().blas().gemm(TYPE, none, none, 40, 50, 1500, 1, a.segment(), 1500, b.segment(), 50, 0, c.segment(), 50);
+        assertFalse(Arrays.equals(devices, c.read()), "BLAS has other bits");
     }
 
-    /** Given back with the matrix, zero at first, and usable to the last element. */
+    /** Zero at first, usable to the last element, known to the system as wanting large pages, and unmapped with the matrix. */
     @Test
-    void largeMatricesHaveLargePages() {
+    void largeMatricesHaveLargePages() throws IOException {
         assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
         long before = device.counters().currentBytes();
         for (int i = 0; i < 20; i++) {
             Matrix a = device.allocate(TYPE, 1, HostKernels.LEAST_LARGE / 4 + i);
-            assertEquals(0, a.segment().address() % HostKernels.LEAST_LARGE);
+            long address = a.segment().address();
+            assertEquals(0, address % HostKernels.LEAST_LARGE);
             assertEquals(0, device.dot(a, a));
             device.fill(a, 1);
             assertEquals(HostKernels.LEAST_LARGE / 4 + i, device.dot(a, a));
+            assertTrue(flags(address).contains(" hg"), flags(address) + " of " + Long.toHexString(address));
             a.close();
+            assertFalse(flags(address).contains(" hg"), "unmapped");
         }
         assertEquals(before, device.counters().currentBytes());
+    }
+
+    /** What the system knows of the mapping that an address is in; "" where there is none. */
+    private static String flags(long address) throws IOException {
+        boolean inside = false;
+        for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
+            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                String[] range = line.substring(0, line.indexOf(' ')).split("-");
+                inside = Long.compareUnsigned(address, Long.parseUnsignedLong(range[0], 16)) >= 0
+                        && Long.compareUnsigned(address, Long.parseUnsignedLong(range[1], 16)) < 0;
+            } else if (inside && line.startsWith("VmFlags:")) {
+                return line;
+            }
+        }
+        return "";
     }
 }

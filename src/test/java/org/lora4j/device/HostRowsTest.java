@@ -2,20 +2,13 @@ package org.lora4j.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.channels.FileChannel;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.List;
 
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.lora4j.Framed;
 import org.lora4j.Reference;
@@ -61,10 +54,10 @@ class HostRowsTest extends KernelsTest {
                 Framed from = Framed.of(device, TYPE, a);
                 Framed to = Framed.nan(device, TYPE, s[0], s[1]);
                 try (Matrix plain = a.on(device, TYPE); Matrix other = device.allocate(TYPE, s[0], s[1])) {
-                    copy(kernels, from.inside(), to.inside());
+                    kernels.copy(from.inside(), to.inside());
                     assertArrayEquals(a.data(), to.inside().read(), what);
                     to.assertFrameUnchanged(what);
-                    copy(kernels, plain, other);
+                    kernels.copy(plain, other);
                     assertArrayEquals(a.data(), other.read(), what + " without gaps");
                 }
                 from.whole().close();
@@ -73,31 +66,26 @@ class HostRowsTest extends KernelsTest {
         }
     }
 
-    private static void copy(HostKernels kernels, Matrix from, Matrix to) {
-        kernels.copy(from.segment(), from.leadingDimension(), to.segment(), to.leadingDimension(), Float.BYTES, from.rows(), from.cols());
-    }
-
-    /** What Java's own copy refuses or survives is refused or survived where the copy is large, too. */
-    @Test
-    void largeCopiesFromMappedFilesToTheHeapAndToReadOnlyMemory(@TempDir Path folder) throws IOException {
-        int cols = (int) (HostKernels.LEAST_COPIED / Float.BYTES);
-        try (Matrix a = device.allocate(TYPE, 1, cols); Arena arena = Arena.ofConfined();
-                FileChannel file = FileChannel.open(folder.resolve("weights"), StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            device.fill(a, 2);
-            MemorySegment mapped = file.map(FileChannel.MapMode.READ_WRITE, 0, HostKernels.LEAST_COPIED, arena);
-            device.copyOut(a, mapped, cols);
-            device.fill(a, 0);
-            device.copyIn(mapped, cols, a);
-            assertEquals(4.0 * cols, device.dot(a, a));
-            float[] heap = new float[cols];
-            device.copyOut(a, MemorySegment.ofArray(heap), cols);
-            assertEquals(2, heap[cols - 1]);
-            MemorySegment readOnly = arena.allocate(HostKernels.LEAST_COPIED).asReadOnly();
-            assertThrows(IllegalArgumentException.class, () -> device.copyOut(a, readOnly, cols));
-            device.fill(a, 3);
-            file.truncate(0);
-            assertThrows(InternalError.class, () -> device.copyIn(mapped, cols, a), "not the end of the JVM");
+    /** Elements of every size, with gaps between rows and without, several parts. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void theDevicesLargeCopies(DataType type) {
+        long cols = 700;
+        long rows = 2 * HostKernels.LEAST_COPIED / type.bytes() / cols;
+        Matrix from = device.allocate(type, rows, cols + 5).columns(2, cols + 2);
+        Matrix to = device.allocate(type, rows, cols + 3);
+        from.write(Reference.random((int) rows, (int) cols, type, random).data());
+        device.fill(to, 9);
+        device.copy(from, to.columns(1, cols + 1));
+        assertArrayEquals(from.read(), to.columns(1, cols + 1).read());
+        for (long beside : new long[] {0, cols + 1, cols + 2}) {
+            assertTrue(Arrays.stream(to.columns(beside, beside + 1).read()).allMatch(x -> x == 9), "column " + beside);
         }
+        Matrix plain = device.allocate(type, rows, cols);
+        device.copy(from, plain);
+        Matrix other = device.allocate(type, rows, cols);
+        device.copy(plain, other);
+        assertArrayEquals(from.read(), other.read());
     }
 
     @ParameterizedTest

@@ -72,7 +72,7 @@ final class Contenders implements AutoCloseable {
 
     /** Measures the machine's ceilings once more; the session keeps the best. */
     void probe(int threads) throws IOException {
-        session.seen("OpenBLAS", Ceilings.gemmGflops(device));
+        session.seen("lora4j", Ceilings.gemmGflops(device));
         for (Contender c : all) {
             if (c instanceof PeftContender peft) {
                 session.seen("PyTorch", peft.gemmGflops(Ceilings.SIZE));
