@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 /* The most products of a sum that are made at once: a sum is read from C and written back once for so many. */
-#define DEPTH 512
+#define DEPTH 640
 
 /* Rows of A that are packed at once, a band, in tiles: few, or, across its rows, so many that these are read in whole cache lines. */
 enum { TILES_ALONG = 2, TILES_ACROSS = 16 };
@@ -39,7 +39,8 @@ typedef struct {
     float alpha, beta;
     const float *a, *b;
     float *c;
-    int64_t lda, ldb, ldc;
+    int64_t lda, ldb;
+    int64_t down, across;       /* from an element of C to the next of its column and of its row */
     int64_t depth;              /* products at once */
     int64_t columns;            /* of a block of B, at most */
     int row_parts, column_parts;
@@ -121,15 +122,27 @@ static void divide(product *s, int threads, int64_t tile, int64_t sliver) {
     }
 }
 
-void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+static void multiply(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+                     const float *b, int64_t ldb, float beta, float *c, int64_t down, int64_t across) {
     const int64_t tile = CHOSEN(team, tile_rows), sliver = CHOSEN(team, sliver_columns);
     const int64_t depths = (k + DEPTH - 1) / DEPTH;
     product s = {.transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
-                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc, .depth = (k + depths - 1) / depths, .packed = team->packed};
+                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .down = down, .across = across, .depth = (k + depths - 1) / depths, .packed = team->packed};
     /* a block of B takes at most half of the second-level cache */
     s.columns = lora4j_second_level_cache() / 2 / (DEPTH * (int64_t)sizeof(float)) / sliver * sliver;
     s.columns = s.columns < sliver ? sliver : least(s.columns, MOST_COLUMNS);
     divide(&s, lora4j_team_threads(team), tile, sliver);
     lora4j_members_run(team->members, CHOSEN(team, multiply_part), &s, s.row_parts * s.column_parts);
+}
+
+/* Columns of op(A)·op(B) for which the rows of A, read across, are better read as those of a B are: then Cᵀ is computed. */
+enum { FEW_COLUMNS = 32 };
+
+void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+    if (transpose_a && n <= FEW_COLUMNS && m > n) {
+        multiply(team, !transpose_b, 0, n, m, k, alpha, b, ldb, a, lda, beta, c, 1, ldc);
+    } else {
+        multiply(team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 1);
+    }
 }
