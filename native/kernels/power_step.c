@@ -2,8 +2,9 @@
  *
  * G is taken in blocks of rows that stay in the second-level cache while they are used twice: for their rows of Y, and,
  * when these are complete, for their part of Z. A block is taken in panels of PANEL columns, copied to where rows follow
- * each other closely (rows of G a power of two apart would displace each other from the first-level cache). While a block
- * is worked on, the next one is fetched from memory. Each part of the rows has a sum for Z of its own; the sums are added
+ * each other closely (rows of G a power of two apart would displace each other from the first-level cache). What the next
+ * panels have is fetched by the processor itself: asking for it filled the buffers that lines from the caches wait in, too, and
+ * cost up to a tenth. Each part of the rows has a sum for Z of its own; the sums are added
  * in order.
  */
 #include "variants.h"
@@ -12,9 +13,6 @@
 
 /* Columns of G that are worked on at once: a panel of V (PANEL×k) stays in the first-level cache. */
 #define PANEL 64
-
-/* How many panels ahead G is asked for where nothing but Y is computed. */
-#define AHEAD 4
 
 /* One thread's share of a power step: the rows [from, to) of G. */
 typedef struct {

@@ -55,11 +55,8 @@ TILE(TILE4, 4)
 /* Y (block×kp) += the packed panel · V, columns [0, cols) of the panel. */
 #define FORWARD(WIDTH) \
     static __attribute__((noinline)) TARGET void NAME(forward_##WIDTH)(int64_t block, const float *packed, int64_t cols, const float *v, \
-            int64_t ldv, float *y, int64_t kp, int add, const float *ahead, int64_t ldahead, int lines) { \
+            int64_t ldv, float *y, int64_t kp, int add) { \
         for (int64_t i = 0; i < block; i += TILE##WIDTH) { \
-            if (ahead) { \
-                NAME(fetch)(ahead + i * ldahead, ldahead, TILE##WIDTH, lines); \
-            } \
             NAME(tile_##WIDTH)(packed + i * PANEL, PANEL, 1, cols, v, ldv, y + i * kp, kp, add); \
         } \
     }
@@ -67,13 +64,9 @@ TILE(TILE4, 4)
 /* Z (PANEL×kp, its first cols rows) += the packed panelᵀ · Y. */
 #define BACKWARD(WIDTH) \
     static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t block, const float *packed, int64_t cols, const float *y, \
-            int64_t kp, float *z, int64_t ldz, int add, const float *ahead, int64_t ldahead) { \
+            int64_t kp, float *z, int64_t ldz, int add) { \
         int64_t j = 0; \
         for (; j + TILE##WIDTH <= cols; j += TILE##WIDTH) { \
-            if (ahead) { \
-                int64_t rows = block * TILE##WIDTH / PANEL; \
-                NAME(fetch)(ahead + j / TILE##WIDTH * rows * ldahead, ldahead, rows, 2); \
-            } \
             NAME(tile_##WIDTH)(packed + j, 1, PANEL, block, y, kp, z + j * ldz, ldz, add); \
         } \
         if (j < cols) { \
@@ -87,15 +80,6 @@ TILE(TILE4, 4)
             } \
         } \
     }
-
-/* Asks for half a panel (128 bytes) of each of some rows. */
-INLINE void NAME(fetch)(const float *g, int64_t ldg, int64_t rows, int lines) {
-    for (int64_t i = 0; i < rows; i++) {
-        for (int l = 0; l < lines; l++) {
-            __builtin_prefetch(g + i * ldg + 16 * l, 0, 2);
-        }
-    }
-}
 
 FORWARD(1)
 BACKWARD(1)
@@ -141,35 +125,24 @@ TARGET static void NAME(run)(const share *s) {
         /* padding the last block's rows costs at most a tile's worth of work */
         const int64_t block = rows < s->block ? (rows + LARGEST - 1) / LARGEST * LARGEST : s->block;
         const float *g = s->g + i * s->ldg;
-        /* While this block is worked on, the next one comes: half of each panel now, half on the way back. */
-        const int next = i + 2 * s->block <= s->to;
         for (int64_t p = 0; p < panels; p++) {
             const int64_t j = p * PANEL;
             const int64_t cols = s->n - j < PANEL ? s->n - j : PANEL;
-            const float *ahead = NULL;
-            if (s->z) {
-                ahead = next && cols == PANEL ? g + s->block * s->ldg + j : NULL;
-            } else if (p + AHEAD < panels) {
-                ahead = rows == s->block ? g + j + AHEAD * PANEL : NULL;
-            } else {
-                ahead = next ? g + s->block * s->ldg + (p + AHEAD - panels) * PANEL : NULL;
-            }
             NAME(pack)(g + j, s->ldg, rows, block, cols, s->packed);
             for (int64_t w = 0; w < s->kp / VECTOR;) {
                 const int width = NAME(width)(s->kp / VECTOR - w);
                 const float *v = s->v + j * s->ldv + w * VECTOR;
                 float *y = s->yblock + w * VECTOR;
                 switch (width) {
-                    case 1: NAME(forward_1)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0, ahead, s->ldg, s->z ? 2 : 4); break;
-                    case 2: NAME(forward_2)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0, ahead, s->ldg, s->z ? 2 : 4); break;
+                    case 1: NAME(forward_1)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
+                    case 2: NAME(forward_2)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
 #if WIDEST > 2
-                    case 3: NAME(forward_3)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0, ahead, s->ldg, s->z ? 2 : 4); break;
+                    case 3: NAME(forward_3)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
 #endif
 #if WIDEST > 3
-                    case 4: NAME(forward_4)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0, ahead, s->ldg, s->z ? 2 : 4); break;
+                    case 4: NAME(forward_4)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
 #endif
                 }
-                ahead = NULL;
                 w += width;
             }
         }
@@ -186,7 +159,6 @@ TARGET static void NAME(run)(const share *s) {
         for (int64_t p = 0; p < panels; p++) {
             const int64_t j = p * PANEL;
             const int64_t cols = s->n - j < PANEL ? s->n - j : PANEL;
-            const float *ahead = next && cols == PANEL ? g + s->block * s->ldg + j + PANEL / 2 : NULL;
             const int add = i > s->from;
             NAME(pack)(g + j, s->ldg, rows, block, cols, s->packed);
             for (int64_t w = 0; w < s->kp / VECTOR;) {
@@ -194,16 +166,15 @@ TARGET static void NAME(run)(const share *s) {
                 const float *y = s->yblock + w * VECTOR;
                 float *z = s->z + j * s->ldz + w * VECTOR;
                 switch (width) {
-                    case 1: NAME(backward_1)(block, s->packed, cols, y, s->kp, z, s->ldz, add, ahead, s->ldg); break;
-                    case 2: NAME(backward_2)(block, s->packed, cols, y, s->kp, z, s->ldz, add, ahead, s->ldg); break;
+                    case 1: NAME(backward_1)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
+                    case 2: NAME(backward_2)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
 #if WIDEST > 2
-                    case 3: NAME(backward_3)(block, s->packed, cols, y, s->kp, z, s->ldz, add, ahead, s->ldg); break;
+                    case 3: NAME(backward_3)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
 #endif
 #if WIDEST > 3
-                    case 4: NAME(backward_4)(block, s->packed, cols, y, s->kp, z, s->ldz, add, ahead, s->ldg); break;
+                    case 4: NAME(backward_4)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
 #endif
                 }
-                ahead = NULL;
                 w += width;
             }
         }
