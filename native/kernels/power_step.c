@@ -3,9 +3,8 @@
  * G is taken in blocks of rows that stay in the second-level cache while they are used twice: for their rows of Y, and,
  * when these are complete, for their part of Z. A block is taken in panels of PANEL columns, copied to where rows follow
  * each other closely (rows of G a power of two apart would displace each other from the first-level cache). What the next
- * panels have is fetched by the processor itself: asking for it filled the buffers that lines from the caches wait in, too, and
- * cost up to a tenth. Each part of the rows has a sum for Z of its own; the sums are added
- * in order.
+ * panels have is fetched by the processor itself: asking for it filled the buffers that lines from the caches wait in, too,
+ * and cost up to a tenth. Each part of the rows has a sum for Z of its own; the sums are added in order.
  */
 #include "variants.h"
 
