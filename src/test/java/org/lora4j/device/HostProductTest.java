@@ -189,6 +189,7 @@ class HostProductTest extends KernelsTest {
     @Test
     void largeMatricesHaveLargePages() throws IOException {
         assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        assumeTrue(Files.exists(Path.of("/sys/kernel/mm/transparent_hugepage")), "this system has no transparent huge pages");
         long before = device.counters().currentBytes();
         for (int i = 0; i < 20; i++) {
             Matrix a = device.allocate(TYPE, 1, HostKernels.LEAST_LARGE / 4 + i);
