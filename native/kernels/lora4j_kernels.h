@@ -12,7 +12,8 @@ extern "C" {
 /* A variant of the kernels and the threads it uses. */
 typedef struct lora4j_team lora4j_team;
 
-/* Whether this processor runs a variant: "portable", "avx2" (with FMA) or "avx512" (F, VL, DQ, BW). */
+/* Whether this processor runs a variant: "portable", "avx2" (with FMA), "avx512" (F, VL, DQ, BW) or "amx" (with bfloat16, beside those of
+   avx512; asks the system for leave to use the tiles, which the whole process has then). */
 int lora4j_kernels_runs(const char *variant);
 
 /* Starts threads − 1 threads beside the caller's; NULL where the variant does not run or there is no memory. A thread
@@ -27,7 +28,8 @@ void *lora4j_memory_map(int64_t bytes);
 void lora4j_memory_unmap(void *memory, int64_t bytes);
 
 /* C = α·op(A)·op(B) + β·C for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; α not 0; C is not read
-   where β is 0, and overlaps neither A nor B. The same arguments give the same bits, with any number of threads. */
+   where β is 0, and overlaps neither A nor B. The same arguments give the same bits, with any number of threads. "amx" makes large products
+   of bfloat16 terms: an error of at most 2⁻²²·|a·b| beside that of summing in float32 (amx.h). */
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 

@@ -33,7 +33,17 @@ static const double LEAST_OF_A_PART = 2e6;
 /* Parts for each thread, where there is enough to do: whoever is late with the last one is not very late. */
 enum { PARTS = 4 };
 
+typedef struct product product;
+
+/* What the arithmetic of a variant is like. */
 typedef struct {
+    int64_t tile, sliver;       /* rows and columns of C that are summed at once */
+    int64_t chunk, depth, columns;     /* the most products of a sum that are made at once, and the most columns of a block of B */
+    void (*multiply_block)(const product *s, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *packed);
+} product_variant;
+
+struct product {
+    const product_variant *variant;
     int transpose_a, transpose_b;
     int64_t m, n, k;
     float alpha, beta;
@@ -45,18 +55,16 @@ typedef struct {
     int64_t columns;            /* of a block of B, at most */
     int row_parts, column_parts;
     float *packed;              /* the members' */
-} product;
+};
 
 static inline int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
 /* The largest packed rows of A in floats, those of the largest tile, and what a last vector writes beyond. */
-enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16 };
+enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16, PACKED = PACKED_A + MOST_COLUMNS * DEPTH };
 
-int64_t lora4j_product_floats(void) {
-    return PACKED_A + MOST_COLUMNS * DEPTH;
-}
+#define UNROLL _Pragma("GCC unroll 16")
 
 /* The elements of x and y that `from` numbers, y's after x's. */
 #if defined(__clang__)
@@ -85,6 +93,10 @@ int64_t lora4j_product_floats(void) {
 #define TILE 14
 #include "product_variant.h"
 
+#if defined(LORA4J_AMX)
+#include "product_amx.h"
+#endif
+
 #define MULTIPLY_ADD(ROW, SUM, A, B) SUM += (A) * (B)
 #define NAME(x) JOIN(x, avx2)
 #define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
@@ -99,6 +111,14 @@ int64_t lora4j_product_floats(void) {
 #define VECTOR 4
 #define TILE 4
 #include "product_variant.h"
+
+int64_t lora4j_product_floats(void) {
+#if defined(LORA4J_AMX)
+    return PACKED + sizeof(packed_amx) / sizeof(float);
+#else
+    return PACKED;
+#endif
+}
 
 /* Divides C so that the estimated time is least: of the arithmetic, of packing what each part needs, and of waiting for the last
    part, a quarter of one. Per product of a sum and in cycles. */
@@ -122,27 +142,49 @@ static void divide(product *s, int threads, int64_t tile, int64_t sliver) {
     }
 }
 
-static void multiply(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
-                     const float *b, int64_t ldb, float beta, float *c, int64_t down, int64_t across) {
-    const int64_t tile = CHOSEN(team, tile_rows), sliver = CHOSEN(team, sliver_columns);
-    const int64_t depths = (k + DEPTH - 1) / DEPTH;
-    product s = {.transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
-                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .down = down, .across = across, .depth = (k + depths - 1) / depths, .packed = team->packed};
+static void multiply_part(const void *job, int part, int member) {
+    const product *s = job;
+    const int64_t tile = s->variant->tile, sliver = s->variant->sliver;
+    const int64_t tiles = (s->m + tile - 1) / tile, slivers = (s->n + sliver - 1) / sliver;
+    const int64_t row = part / s->column_parts, column = part % s->column_parts;
+    const int64_t i0 = tiles * row / s->row_parts * tile, i1 = least(tiles * (row + 1) / s->row_parts * tile, s->m);
+    const int64_t from = slivers * column / s->column_parts, to = slivers * (column + 1) / s->column_parts;
+    const int64_t blocks = ((to - from) * sliver + s->columns - 1) / s->columns;
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t j0 = (from + (to - from) * block / blocks) * sliver, j1 = (from + (to - from) * (block + 1) / blocks) * sliver;
+        s->variant->multiply_block(s, i0, i1, j0, least(j1, s->n), s->packed + member * lora4j_product_floats());
+    }
+}
+
+static void multiply(lora4j_team *team, const product_variant *variant, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+                     const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t down, int64_t across) {
+    const int64_t depths = (k + variant->depth - 1) / variant->depth;
+    product s = {.variant = variant, .transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
+                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .down = down, .across = across, .depth = round_up((k + depths - 1) / depths, variant->chunk), .packed = team->packed};
     /* a block of B takes at most half of the second-level cache */
-    s.columns = lora4j_second_level_cache() / 2 / (DEPTH * (int64_t)sizeof(float)) / sliver * sliver;
-    s.columns = s.columns < sliver ? sliver : least(s.columns, MOST_COLUMNS);
-    divide(&s, lora4j_team_threads(team), tile, sliver);
-    lora4j_members_run(team->members, CHOSEN(team, multiply_part), &s, s.row_parts * s.column_parts);
+    s.columns = lora4j_second_level_cache() / 2 / (variant->depth * (int64_t)sizeof(float)) / variant->sliver * variant->sliver;
+    s.columns = s.columns < variant->sliver ? variant->sliver : least(s.columns, variant->columns);
+    divide(&s, lora4j_team_threads(team), variant->tile, variant->sliver);
+    lora4j_members_run(team->members, multiply_part, &s, s.row_parts * s.column_parts);
 }
 
 /* Columns of op(A)·op(B) for which the rows of A, read across, are better read as those of a B are: then Cᵀ is computed. */
 enum { FEW_COLUMNS = 32 };
 
+/* The least rows and columns of C, and products of each sum, that are worth AMX's packing. */
+enum { LEAST_SIDE = 64, LEAST_DEPTH = 128 };
+
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+    const product_variant *variant = CHOSEN(team, &product);
+#if defined(LORA4J_AMX)
+    if (!strcmp(team->variant, "amx") && least(m, n) >= LEAST_SIDE && k >= LEAST_DEPTH) {
+        variant = &product_amx;
+    }
+#endif
     if (transpose_a && n <= FEW_COLUMNS && m > n) {
-        multiply(team, !transpose_b, 0, n, m, k, alpha, b, ldb, a, lda, beta, c, 1, ldc);
+        multiply(team, variant, !transpose_b, 0, n, m, k, alpha, b, ldb, a, lda, beta, c, 1, ldc);
     } else {
-        multiply(team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 1);
+        multiply(team, variant, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 1);
     }
 }

@@ -10,9 +10,6 @@ typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_
 typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
-#define UNROLL _Pragma("GCC unroll 16")
-
-enum { NAME(tile_rows) = TILE, NAME(sliver_columns) = 2 * VECTOR };
 
 /* Some products of each sum of a tile. */
 INLINE void NAME(products)(const int ROWS, const int WIDTH, const int COUNT, const float *restrict a, const float *restrict b, NAME(vec) sum[TILE][2]) {
@@ -219,7 +216,8 @@ static TARGET void NAME(edge_tile)(const product *s, int64_t rows, int64_t depth
 }
 
 /* C's rows from i0 to i1 and columns from j0 to j1, a block of B. */
-static TARGET void NAME(multiply_block)(const product *s, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *packed_a, float *packed_b) {
+static TARGET void NAME(multiply_block)(const product *s, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *packed_a) {
+    float *packed_b = packed_a + PACKED_A;
     const int64_t band = (s->transpose_a ? TILES_ACROSS : TILES_ALONG) * TILE;
     for (int64_t p = 0; p < s->k; p += s->depth) {
         const int64_t depth = least(s->depth, s->k - p);
@@ -254,22 +252,9 @@ static TARGET void NAME(multiply_block)(const product *s, int64_t i0, int64_t i1
     }
 }
 
-static TARGET void NAME(multiply_part)(const void *job, int part, int member) {
-    const product *s = job;
-    const int64_t tiles = (s->m + TILE - 1) / TILE, slivers = (s->n + 2 * VECTOR - 1) / (2 * VECTOR);
-    const int64_t row = part / s->column_parts, column = part % s->column_parts;
-    const int64_t i0 = tiles * row / s->row_parts * TILE, i1 = least(tiles * (row + 1) / s->row_parts * TILE, s->m);
-    const int64_t from = slivers * column / s->column_parts, to = slivers * (column + 1) / s->column_parts;
-    const int64_t blocks = ((to - from) * 2 * VECTOR + s->columns - 1) / s->columns;
-    float *packed_a = s->packed + member * lora4j_product_floats(), *packed_b = packed_a + PACKED_A;
-    for (int64_t block = 0; block < blocks; block++) {
-        const int64_t j0 = (from + (to - from) * block / blocks) * 2 * VECTOR, j1 = (from + (to - from) * (block + 1) / blocks) * 2 * VECTOR;
-        NAME(multiply_block)(s, i0, i1, j0, least(j1, s->n), packed_a, packed_b);
-    }
-}
+static const product_variant NAME(product) = {TILE, 2 * VECTOR, 1, DEPTH, MOST_COLUMNS, NAME(multiply_block)};
 
 #undef INLINE
-#undef UNROLL
 #undef ROWS_ARE
 #undef MORE_ROWS
 #undef MOST_ROWS

@@ -8,7 +8,24 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if defined(LORA4J_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+
+/* Whether the processor has tiles, and the system lets this process use them: their 8 KB of state must be asked for. */
+static int tiles_allowed(void) {
+    enum { BFLOAT16_TILES = 1 << 22, TILES = 1 << 24, ASK_FOR_STATE = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & BFLOAT16_TILES && d & TILES && syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+}
+#endif
+
 static const char *find(const char *name) {
+#if defined(LORA4J_AMX)
+    if (!strcmp(name, "amx")) {
+        return find("avx512") && tiles_allowed() ? "amx" : NULL;
+    }
+#endif
 #if defined(__x86_64__)
     if (!strcmp(name, "avx512")) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")

@@ -12,9 +12,13 @@
 #define AVX512_INSTRUCTIONS "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"
 #define AVX2_INSTRUCTIONS "avx2,fma"
 
-/* A function's form in the team's variant. */
+#if defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define LORA4J_AMX
+#endif
+
+/* A function's form in the team's variant; what AMX does nothing for has AVX-512's. */
 #define CHOSEN(team, FUNCTION) \
-    (!strcmp((team)->variant, "avx512") ? FUNCTION##_avx512 : !strcmp((team)->variant, "avx2") ? FUNCTION##_avx2 : FUNCTION##_portable)
+    (!strcmp((team)->variant, "avx512") || !strcmp((team)->variant, "amx") ? FUNCTION##_avx512 : !strcmp((team)->variant, "avx2") ? FUNCTION##_avx2 : FUNCTION##_portable)
 #else
 #define CHOSEN(team, FUNCTION) FUNCTION##_portable
 #endif

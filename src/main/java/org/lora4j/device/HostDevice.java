@@ -31,7 +31,7 @@ public final class HostDevice extends Device {
 
     /**
      * Opens the host with the library that {@code -Dlora4j.blas} names, OpenBLAS by default, and with the native
-     * kernels that {@code -Dlora4j.kernels} names (auto, off, avx512, avx2 or portable), by default those that
+     * kernels that {@code -Dlora4j.kernels} names (auto, off, amx, avx512, avx2 or portable), by default those that
      * suit the processor.
      *
      * @throws UnsatisfiedLinkError listing everything that was tried and the loader's own words

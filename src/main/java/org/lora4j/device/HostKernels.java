@@ -12,22 +12,26 @@ import java.util.function.IntSupplier;
  *
  * <p>{@code -Dlora4j.kernels=} chooses among what is in the {@link KernelLibrary}:
  * <ul>
- *   <li>{@code auto} (default): the variant for the widest vectors of this processor, avx512 or avx2; BLAS alone where it
- *       has neither or the library isn't there,
+ *   <li>{@code auto} (default): the fastest variant that this processor runs: amx, avx512 or avx2; BLAS alone where it
+ *       runs none or the library isn't there,
  *   <li>{@code off}: BLAS alone,
- *   <li>{@code avx512}, {@code avx2}, {@code portable}: this one, or an error.
+ *   <li>{@code amx}, {@code avx512}, {@code avx2}, {@code portable}: this one, or an error. amx is avx512 but for products of 64 rows
+ *       and columns and more, of sums of 128 and more: there each float32 is the sum of three bfloat16, and of the nine products of two
+ *       of them the six that count are summed in float32, an error of at most 2⁻²²·|a·b| beside that of summing (Henry, Tang and
+ *       Heinecke, arXiv 1904.06376); what is not finite, and where 32 rows of A or columns of B have no element of 2⁻¹⁰⁰, or no
+ *       product of two has, avx512 multiplies.
  * </ul>
  * They need the processors, which BLAS's threads keep busy for some 25 ms after each product, looking for work: whoever
  * makes many power steps says so by {@link Device#powerSteps}, and BLAS has one thread meanwhile.
  *
- * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with 1.2 MB each into which operands of products
+ * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 2.4 MB each into which operands of products
  * are packed (not counted, as BLAS's own are not), and scratch memory that grows to what the largest power step needs. Both
  * begin when they are first needed and end with the device.
  */
 final class HostKernels {
     static final String PROPERTY = "lora4j.kernels";
     /** The variants there are, the fastest first. */
-    static final List<String> VARIANTS = List.of("avx512", "avx2", "portable");
+    static final List<String> VARIANTS = List.of("amx", "avx512", "avx2", "portable");
 
     /** Below this many products of two elements, xGEMM is as fast. */
     static final long LEAST_PRODUCTS = 1 << 20;

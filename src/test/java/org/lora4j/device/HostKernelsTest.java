@@ -187,11 +187,11 @@ class HostKernelsTest extends KernelsTest {
         assertEquals("no native kernels: -Dlora4j.kernels is off", HostKernels.open("off", library, () -> 1, device).description());
         assertEquals("kernels portable", HostKernels.open("portable", library, () -> 1, device).description());
         String auto = HostKernels.open("auto", library, () -> 1, device).description();
-        String expected = library.functions().runs("avx512") ? "kernels avx512" : library.functions().runs("avx2") ? "kernels avx2"
-                : "no native kernels: this processor has neither AVX-512 nor AVX2 with FMA";
+        String expected = library.functions().runs("amx") ? "kernels amx" : library.functions().runs("avx512") ? "kernels avx512"
+                : library.functions().runs("avx2") ? "kernels avx2" : "no native kernels: this processor has neither AVX-512 nor AVX2 with FMA";
         assertEquals(expected, auto);
         String unknown = assertThrows(IllegalArgumentException.class, () -> HostKernels.open("sse", library, () -> 1, device)).getMessage();
-        assertEquals("-Dlora4j.kernels=sse: it must be auto, off or one of avx512, avx2, portable", unknown);
+        assertEquals("-Dlora4j.kernels=sse: it must be auto, off or one of amx, avx512, avx2, portable", unknown);
         assertFalse(library.functions().runs("sse"));
     }
 

@@ -19,11 +19,13 @@ import org.lora4j.Reference;
 
 /** The kernels' products, in every variant, against float64 triple loops, and where the device uses them. */
 class HostProductTest extends KernelsTest {
-    /** m, n, k: every number of rows of a tile and those of two that share, around vectors, slivers, bands and depths; long and short. */
+    /** m, n, k: every number of rows of a tile and those of two that share, around vectors, slivers, bands and depths; long and short.
+        From 64×64 of 128 products on amx does them: around its tiles, chunks and depths. */
     private static final int[][] SHAPES = {{1, 1, 1}, {2, 3, 5}, {3, 8, 4}, {4, 16, 7}, {5, 31, 16}, {6, 32, 17}, {7, 33, 64}, {8, 47, 3}, {9, 48, 12},
         {10, 49, 31}, {11, 64, 33}, {12, 65, 8}, {13, 4, 100}, {14, 15, 56}, {15, 17, 20}, {16, 16, 16}, {20, 40, 9}, {21, 70, 11}, {27, 12, 40},
         {28, 96, 5}, {29, 33, 6}, {43, 20, 70}, {1, 400, 30}, {230, 5, 10}, {100, 385, 12}, {20, 18, 511}, {17, 33, 512}, {30, 20, 513},
-        {33, 65, 1030}, {113, 131, 140}};
+        {33, 65, 1030}, {113, 131, 140},
+        {64, 64, 128}, {65, 79, 129}, {80, 97, 143}, {81, 64, 144}, {95, 112, 160}, {127, 80, 321}, {64, 600, 135}};
     private static final double[][] ALPHA_BETA = {{1, 0}, {-0.5, 1}, {1.25, -0.5}};
 
     @ParameterizedTest
@@ -132,6 +134,60 @@ class HostProductTest extends KernelsTest {
                     a.data()[at * k + 69] = 1;
                     b.data()[69 * n + at + 14] = bad;
                     assertBadOnly(kernels, a, b, op, -1, at + 14);
+                }
+            }
+        }
+    }
+
+    /** Where tiles of bfloat16 multiply, ∞ is still ∞, and not only NaN's row or column is right beside it. */
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void infinityInALargeProductStaysInfinity(String variant) {
+        HostKernels kernels = open(variant, 2);
+        Reference a = Reference.random(100, 150, TYPE, random);
+        Reference b = Reference.random(150, 90, TYPE, random);
+        a.data()[70 * 150 + 33] = Double.POSITIVE_INFINITY;
+        Matrix c = device.allocate(TYPE, 100, 90);
+        multiply(kernels, 100, 90, 150, 1, a.on(device, TYPE), Op.NONE, b.on(device, TYPE), Op.NONE, 0, c);
+        Reference result = Reference.of(c);
+        for (int j = 0; j < 90; j++) {
+            assertEquals(b.at(33, j) * Double.POSITIVE_INFINITY, result.at(70, j));
+        }
+        assertBadOnly(kernels, a, b, Op.NONE, 70, -1);
+        assertBadOnly(kernels, a, b, Op.TRANSPOSE, 70, -1);
+        a.data()[70 * 150 + 33] = 1;
+        b.data()[149 * 90 + 89] = Double.NaN;
+        assertBadOnly(kernels, a, b, Op.NONE, -1, 89);
+    }
+
+    /**
+     * One product to each sum, of numbers with all 24 bits: with bfloat16 terms at most 2⁻²² of it is left out, and each of six additions
+     * and α round by 2⁻²⁴.
+     */
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void singleProductsAreThoseOfFloats(String variant) {
+        HostKernels kernels = open(variant, 1);
+        float[] ends = {0x1.fffffep0f, 0x1.01fffep0f, 0x1.00fffep0f, 0x1.018082p0f, -0x1.fe7ffep3f, 0x1.000002p0f, 0x1.ffp-3f, 1};
+        Reference a = Reference.random(96, 128, TYPE, random);
+        Reference b = Reference.random(128, 80, TYPE, random);
+        for (int i = 0; i < 96; i++) {
+            for (int p = 0; p < 128; p++) {
+                a.data()[i * 128 + p] = p != i ? 0 : i < 64 ? ends[i % 8] : a.data()[i * 128 + p];
+            }
+        }
+        for (int i = 0; i < 64; i++) {
+            b.data()[i * 80 + i / 8] = ends[i / 8];
+        }
+        for (double scale : new double[] {1, 0x1p-90, 0x1p-105, 0x1p60}) { // numbers that tiles would take for 0 too
+            Reference scaled = a.times(scale);
+            Matrix c = device.allocate(TYPE, 96, 80);
+            multiply(kernels, 96, 80, 128, 1, scaled.on(device, TYPE), Op.NONE, b.on(device, TYPE), Op.NONE, 0, c);
+            Reference expected = scaled.times(b);
+            Reference result = Reference.of(c);
+            for (int i = 0; i < 96; i++) {
+                for (int j = 0; j < 80; j++) {
+                    assertEquals(expected.at(i, j), result.at(i, j), (4 + 7) * 0x1p-24 * Math.abs(expected.at(i, j)), variant + " " + scale + " (" + i + ", " + j + ")");
                 }
             }
         }
