@@ -1,14 +1,12 @@
-/* The arithmetic of a product for AMX; included by product.c, after AVX-512's, which multiplies what the tiles don't take. */
+/* The arithmetic of a product for AMX; included by product.c, after AVX-512's, which multiplies what the tiles don't take. Two tiles' rows and
+   columns of C, a pair of each, are summed at once. */
 #include "amx.h"
-
-/* Rows and columns of C that are summed at once: two tiles each. */
-enum { PAIR = 2 * SIDE };
 
 /* The most products of a sum that are made at once, columns of a block of B, and rows of A that are packed at once. */
 enum { AMX_DEPTH = 320, AMX_COLUMNS = 512, AMX_BAND = 64 };
 
-/* Packed, a pair of tiles is its chunks one after the other: of each the first terms of both tiles, the second, the third. */
-enum { TERM_BYTES = 2 * TILE_BYTES, CHUNK_BYTES = TERMS * TERM_BYTES, PAIR_BYTES = AMX_DEPTH / CHUNK * CHUNK_BYTES };
+/* A packed pair of tiles' rows or columns, its chunks one after the other. */
+enum { PAIR_BYTES = AMX_DEPTH / CHUNK * CHUNK_BYTES };
 
 /* What a member packs: pairs of A and of B with their largest numbers, and C's 32×32 as they were summed. */
 typedef struct {
@@ -17,60 +15,6 @@ typedef struct {
     float sums[PAIR * PAIR];
     uint32_t largest_a[AMX_BAND / PAIR], largest_b[AMX_COLUMNS / PAIR];
 } packed_amx;
-
-static inline int64_t within(int64_t n, int64_t most) {
-    return n < 0 ? 0 : least(n, most);
-}
-
-/* At most 16×16 elements of a row-major matrix, zeros beyond; or their transpose. */
-AMX_INLINE void load_block(const float *x, int64_t ld, int transpose, int64_t rows, int64_t columns, vec_avx512 block[SIDE]) {
-    const int64_t lines = transpose ? columns : rows;
-    const __mmask16 mask = (__mmask16)((1u << (transpose ? rows : columns)) - 1);
-    UNROLL for (int i = 0; i < SIDE; i++) {
-        block[i] = (vec_avx512)_mm512_maskz_loadu_ps(i < lines ? mask : 0, x + i * ld);
-    }
-    if (transpose) {
-        transpose_avx512(block);
-    }
-}
-
-/* Packs two blocks as the tile of their rows' elements in turns; returns the largest of them and before. */
-AMX_INLINE __m512i pack_tile(const vec_avx512 even[SIDE], const vec_avx512 odd[SIDE], char *to, __m512i largest) {
-    UNROLL for (int i = 0; i < SIDE; i++) {
-        __m512i of_even[TERMS], of_odd[TERMS];
-        split((__m512)even[i], of_even);
-        split((__m512)odd[i], of_odd);
-        largest = larger(larger(largest, (__m512)even[i]), (__m512)odd[i]);
-        UNROLL for (int t = 0; t < TERMS; t++) {
-            _mm512_store_si512(to + t * TERM_BYTES + i * 64, in_turns(of_even[t], of_odd[t]));
-        }
-    }
-    return largest;
-}
-
-/* Packs a chunk of at most two tiles' rows of A, from a on: a tile's row has the elements p and p + 16 of A's row in turns. */
-static AMX_TARGET __m512i pack_rows(const float *a, int64_t lda, int transpose, int64_t rows, int64_t depth, char *to, __m512i largest) {
-    for (int64_t r = 0; r < rows; r += SIDE, to += TILE_BYTES) {
-        vec_avx512 even[SIDE], odd[SIDE];
-        const float *from = a + r * (transpose ? 1 : lda);
-        load_block(from, lda, transpose, within(rows - r, SIDE), within(depth, SIDE), even);
-        load_block(from + SIDE * (transpose ? lda : 1), lda, transpose, within(rows - r, SIDE), within(depth - SIDE, SIDE), odd);
-        largest = pack_tile(even, odd, to, largest);
-    }
-    return largest;
-}
-
-/* The same of B's columns: a tile's row has the elements of B's rows p and p + 16 in turns. */
-static AMX_TARGET __m512i pack_columns(const float *b, int64_t ldb, int transpose, int64_t columns, int64_t depth, char *to, __m512i largest) {
-    for (int64_t j = 0; j < columns; j += SIDE, to += TILE_BYTES) {
-        vec_avx512 even[SIDE], odd[SIDE];
-        const float *from = b + j * (transpose ? ldb : 1);
-        load_block(from, ldb, transpose, within(depth, SIDE), within(columns - j, SIDE), even);
-        load_block(from + SIDE * (transpose ? 1 : ldb), ldb, transpose, within(depth - SIDE, SIDE), within(columns - j, SIDE), odd);
-        largest = pack_tile(even, odd, to, largest);
-    }
-    return largest;
-}
 
 /* Packs a band of A's rows, pair by pair. */
 static AMX_TARGET void pack_band_amx(const float *a, int64_t lda, int transpose, int64_t rows, int64_t depth, packed_amx *packed) {
@@ -99,88 +43,49 @@ static AMX_TARGET void pack_block_amx(const float *b, int64_t ldb, int transpose
     }
 }
 
-/* For each chunk the products a₁·b₃, a₁·b₂, a₁·b₁, a₃·b₁, a₂·b₁, a₂·b₂: each changes the tiles of A or of B alone. */
-#define LOAD_A(TERM) \
-    _tile_loadd(4, a + (TERM) * TERM_BYTES, 64); \
-    if (ROWS > 1) { \
-        _tile_loadd(5, a + (TERM) * TERM_BYTES + TILE_BYTES, 64); \
-    }
-#define LOAD_B(TERM) \
-    _tile_loadd(6, b + (TERM) * TERM_BYTES, 64); \
-    if (COLUMNS > 1) { \
-        _tile_loadd(7, b + (TERM) * TERM_BYTES + TILE_BYTES, 64); \
-    }
-#define MULTIPLY() \
-    _tile_dpbf16ps(0, 4, 6); \
-    if (COLUMNS > 1) { \
-        _tile_dpbf16ps(1, 4, 7); \
-    } \
-    if (ROWS > 1) { \
-        _tile_dpbf16ps(2, 5, 6); \
-    } \
-    if (ROWS > 1 && COLUMNS > 1) { \
-        _tile_dpbf16ps(3, 5, 7); \
-    }
-AMX_INLINE void sum_tiles(const int ROWS, const int COLUMNS, int64_t chunks, const char *a, const char *b, float *sums) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (; chunks > 0; chunks--, a += CHUNK_BYTES, b += CHUNK_BYTES) {
-        LOAD_A(0)
-        LOAD_B(2)
-        MULTIPLY()
-        LOAD_B(1)
-        MULTIPLY()
-        LOAD_B(0)
-        MULTIPLY()
-        LOAD_A(2)
-        MULTIPLY()
-        LOAD_A(1)
-        MULTIPLY()
-        LOAD_B(1)
-        MULTIPLY()
-    }
-    _tile_stored(0, sums, PAIR * sizeof(float));
-    if (COLUMNS > 1) {
-        _tile_stored(1, sums + SIDE, PAIR * sizeof(float));
-    }
-    if (ROWS > 1) {
-        _tile_stored(2, sums + SIDE * PAIR, PAIR * sizeof(float));
-    }
-    if (ROWS > 1 && COLUMNS > 1) {
-        _tile_stored(3, sums + SIDE * PAIR + SIDE, PAIR * sizeof(float));
-    }
-}
-
+/* Sums of a pair of tiles' rows and columns, or of one tile's. */
 #define SUM(NAME, ROWS, COLUMNS) \
     static __attribute__((noinline)) AMX_TARGET void NAME(int64_t chunks, const char *a, const char *b, float *sums) { \
-        sum_tiles(ROWS, COLUMNS, chunks, a, b, sums); \
+        _tile_zero(0); \
+        _tile_zero(1); \
+        _tile_zero(2); \
+        _tile_zero(3); \
+        multiply_chunks(ROWS, COLUMNS, chunks, a, b); \
+        _tile_stored(0, sums, PAIR * sizeof(float)); \
+        if (COLUMNS > 1) { \
+            _tile_stored(1, sums + SIDE, PAIR * sizeof(float)); \
+        } \
+        if (ROWS > 1) { \
+            _tile_stored(2, sums + SIDE * PAIR, PAIR * sizeof(float)); \
+        } \
+        if (ROWS > 1 && COLUMNS > 1) { \
+            _tile_stored(3, sums + SIDE * PAIR + SIDE, PAIR * sizeof(float)); \
+        } \
     }
 SUM(sum_one, 1, 1)
 SUM(sum_beside, 1, 2)
 SUM(sum_above, 2, 1)
 SUM(sum_four, 2, 2)
+#undef SUM
 
 /* C = α·S + β·C for what was summed. */
 static AMX_TARGET void add_sums_amx(const product *s, const float *sums, int64_t rows, int64_t columns, float *c) {
-    const float beta = s->beta;
     if (s->across != 1) {
         for (int64_t r = 0; r < rows; r++) {
             for (int64_t j = 0; j < columns; j++) {
                 float *to = c + r * s->down + j * s->across;
-                *to = beta == 0 ? s->alpha * sums[r * PAIR + j] : s->alpha * sums[r * PAIR + j] + beta * *to;
+                *to = s->beta == 0 ? s->alpha * sums[r * PAIR + j] : s->alpha * sums[r * PAIR + j] + s->beta * *to;
             }
         }
         return;
     }
-    const __m512 alpha = _mm512_set1_ps(s->alpha), of_c = _mm512_set1_ps(beta);
+    const __m512 alpha = _mm512_set1_ps(s->alpha), beta = _mm512_set1_ps(s->beta);
     for (int64_t j = 0; j < columns; j += SIDE) {
-        const __mmask16 mask = (__mmask16)((1u << least(columns - j, SIDE)) - 1);
+        const __mmask16 mask = lanes(columns - j);
         for (int64_t r = 0; r < rows; r++) {
             float *to = c + r * s->down + j;
             const __m512 sum = _mm512_mul_ps(alpha, _mm512_load_ps(sums + r * PAIR + j));
-            _mm512_mask_storeu_ps(to, mask, beta == 0 ? sum : _mm512_fmadd_ps(of_c, _mm512_maskz_loadu_ps(mask, to), sum));
+            _mm512_mask_storeu_ps(to, mask, s->beta == 0 ? sum : _mm512_fmadd_ps(beta, _mm512_maskz_loadu_ps(mask, to), sum));
         }
     }
 }
