@@ -107,13 +107,13 @@ public final class FactoredGradient implements GradientSource, AutoCloseable {
             try (SingularTriplets t = new ExactSvd().top(core, c, seed)) {
                 device.gemm(1, q1, Op.NONE, t.u().columns(0, k), Op.NONE, 0, result[0]);
                 device.gemm(1, t.vt().rows(0, k), Op.NONE, q2, Op.TRANSPOSE, 0, result[1]);
-                SketchPair.fixSigns(result[0], result[1]);
+                ProductSvd.fixSigns(result[0], result[1]);
                 double[] values = java.util.Arrays.copyOf(t.values(), k);
                 Certificate certificate = new Certificate(residuals(result[0], values, result[1], unitY, unitX), captured(t.values(), k), 0, 0, true);
                 for (int i = 0; i < k; i++) {
                     values[i] *= unitY * unitX;
                 }
-                return new SingularTriplets(result[0], values, result[1], SketchPair.rank(t.values(), result[0], q2), certificate);
+                return new SingularTriplets(result[0], values, result[1], ProductSvd.rank(t.values(), result[0], q2), certificate);
             }
         } catch (RuntimeException e) {
             result[0].close();

@@ -12,25 +12,29 @@ import org.lora4j.svd.SingularTriplets;
 /**
  * The leading singular triplets of G = Σ dYᵀ·X (m×n) in one pass over the micro-batches and (m+n)·l elements of memory.
  *
- * <p>Kept are Y = G·Ω (m×l) and Z = Gᵀ·Ψ (n×l) for random signs Ω (n×l) and Ψ (m×l), which are made from the seed when
- * needed: a range and a co-range sketch (Tropp, Yurtsever, Udell, Cevher, arXiv 1609.00048). Both are linear in G, so that
- * the sketches of several shards of the data add up ({@link #merge}) and the order of the micro-batches doesn't matter,
- * to rounding. An {@link #update} takes four thin products. Beside Y and Z stands a workspace of about a tenth of the
- * memory; {@link #top} takes (m+2n)·k elements and some matrices of 2l×2l in float64 while it runs, {@link #refine} half as
- * much again as Y and Z. No matrix of m×n is ever made.
+ * <p>Kept is the best approximation of G so far, as the gradient P·Qᵀ of some l rows: P (m×s) holds dYᵀ and Q (n×s) holds Xᵀ
+ * of micro-batches, and whenever they are full their product is replaced by its leading singular triplets, P = U·√S and
+ * Q = V·√S of {@link #kept} columns, which makes room for further rows (the incremental SVD of Brand, ECCV 2002, with the
+ * buffer of the frequent directions of Ghashami, Liberty, Phillips and Woodruff, arXiv 1501.01711). Each time that is exact but
+ * for what is cut off, the least in the sense of Eckart and Young. The s − kept rows of the buffer are an eighth of s, and
+ * s = l − p: of the remaining p = l/16 columns (2 to 16) are G·Θ and Gᵀ·Ξ for random signs Θ and Ξ, which are made from
+ * the seed when needed. They are linear in G and estimate the error. An {@link #update} of b rows takes about 30·b·(m+n)·l
+ * operations in float64. Beside all this there are only matrices of s×s in float64 and panels of 256 rows, while
+ * {@link #update} and {@link #merge} run; {@link #top} takes (m+2n)·k elements while it runs, {@link #refine} half as much
+ * again as P and Q. No matrix of m×n is ever made.
  *
- * <p>The triplets are those of the mean of all G that Y and Z allow, weighted by what they show of GGᵀ and GᵀG. How near
- * they come to G's own depends on how fast the singular values fall: what a linear sketch doesn't see is noise of about
- * (k/l)·Σ_{i>k} σᵢ², and none of (m+n)·l numbers can do with less than l in proportion to k/ε for an error of 1+ε times
- * the least (Clarkson and Woodruff, STOC 2009). For LoRA-GA of rank r (k = 2r) l = 8r is a good start: on a transformer's
- * gradients one pass comes to 0.98 (r = 8) and 0.99 (r = 16) of the best alignment, the second to 0.998 and 0.999;
- * {@link #refine} gains the rest by further passes over the data.
+ * <p>P·Qᵀ is not linear in G: the order of the micro-batches and their division among shards ({@link #merge}) matter, a
+ * little. What is lost depends on how much of the micro-batches cancels. On gradients of a transformer, l = 8r, a LoRA-GA start
+ * comes in one pass to 0.9998 of the best alignment or more where their rows don't cancel, to 0.995 or more where what
+ * cancels in the sum has, added up at random, the norm of G: independent samples have no more than that. The second pass
+ * over the data ({@link #refine}) comes to 0.99996 and 0.9997. Where three times as much cancels (a model that was
+ * trained on these very data until their gradients balance) one pass comes to 0.95, and where ten times as much, it follows
+ * the noise: the certificate says so, and GradientAccumulator is the remedy.
  *
- * <p>What {@link SingularTriplets#certificate()} says is estimated, because G itself is not there to measure: the last l/16
- * columns (2 to 16) are held out, and the residuals, the larger of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁ with a relative
- * standard error of about 1/√(l/8), and the captured energy, 1 − ‖G − U·S·Vᵀ‖²/‖G‖², are those of the triplets found
- * without them, which are a little worse. It counts as converged when every estimated residual is at most 0.01. Singular
- * values below 10⁻⁶·σ₁ can't be told from rounding, in float64 too: they count as 0, and their vectors complete the basis.
+ * <p>What {@link SingularTriplets#certificate()} says is estimated, because G itself is not there to measure: the residuals,
+ * the larger of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁ with a relative standard error of about 1/√(2p), and the captured
+ * energy, 1 − ‖G − U·S·Vᵀ‖²/‖G‖². It counts as converged when every estimated residual is at most 0.01. Singular values
+ * below 10⁻⁶·σ₁ count as 0, in float64 too, and their vectors complete the basis.
  */
 public final class GradientSketch implements GradientSource, AutoCloseable {
     private final Device device;
@@ -39,12 +43,11 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     private final long n;
     private final int l;
     private final long seed;
-    private final Matrix range; // Y = G·Ω (m,l)
-    private final Matrix coRange; // Z = Gᵀ·Ψ (n,l)
-    private final Matrix panel; // X·Ω or dY·Ψ of some rows of a micro-batch
-    private final Matrix block; // some rows of Ω or Ψ
-    private final SignMatrix omega;
-    private final SignMatrix psi;
+    private final Matrix left; // P (m,s), of which the first `used` columns count
+    private final Matrix right; // Q (n,s)
+    private final Matrix identity;
+    private final Probes probes;
+    private int used;
     private long batches;
     private long batchRows;
     private boolean closed;
@@ -54,8 +57,8 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
      *
      * @param m out features
      * @param n in features
-     * @param l columns of each sketch, from 8 to min(m, n); 8r for a LoRA-GA start of rank r
-     * @param seed of the test matrices; shards that are to be merged have the same
+     * @param l columns on each side, from 8 to min(m, n); 8r for a LoRA-GA start of rank r
+     * @param seed of the probes; shards that are to be merged have the same
      */
     public GradientSketch(Device device, DataType type, long m, long n, int l, long seed) {
         Batches.checkShape(m, n);
@@ -70,43 +73,76 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         this.n = n;
         this.l = l;
         this.seed = seed;
-        Matrix[] made = Allocations.all(device, type, new long[][] {
-            {m, l}, {n, l}, {Math.clamp((m + n) / 16, 16, 1024), l}, {Math.clamp((m + n) / 32, 16, 256), l}});
-        range = made[0];
-        coRange = made[1];
-        panel = made[2];
-        block = made[3];
-        SignMatrix.Workspace workspace = new SignMatrix.Workspace(block);
-        omega = new SignMatrix(seed, 1, workspace);
-        psi = new SignMatrix(seed, 2, workspace);
+        int p = probes(l);
+        int step = Math.min(l - p, 64);
+        Matrix[] made = Allocations.all(device, type, new long[][] {{m, l - p}, {n, l - p}, {step, step}});
+        left = made[0];
+        right = made[1];
+        identity = made[2];
+        try {
+            identity.write(SmallMatrix.zeros(step, step).plusIdentity(1).data());
+            probes = new Probes(device, type, m, n, p, seed);
+        } catch (RuntimeException e) {
+            Allocations.close(made);
+            throw e;
+        }
+    }
+
+    /** p, how many of l columns are probes. */
+    static int probes(long l) {
+        return (int) Math.clamp(l / 16, 2, 16);
+    }
+
+    /** How many triplets are kept when P and Q are full. */
+    int kept() {
+        int s = (int) left.cols();
+        return s - Math.max(1, s / 8);
     }
 
     /**
-     * Adds dYᵀ·X to the G that is sketched, in four thin products; nothing is allocated on the device.
+     * Adds dYᵀ·X to the G that is sketched.
      *
      * @param x the layer's input, b×n, not modified
      * @param dy gradient of the loss with respect to the layer's output, b×m, not modified
-     * @throws IllegalArgumentException when shape, type or device is wrong; the sketch is then as it was
+     * @throws IllegalArgumentException when shape, type or device is wrong, or an element is not finite; the sketch is then
+     *     as it was
      */
     public void update(Matrix x, Matrix dy) {
         Batches.checkOpen(closed, "gradient sketch");
         Batches.check(device, type, m, n, x, dy);
-        for (long i = 0; i < x.rows(); i += panel.rows()) {
-            long to = Math.min(i + panel.rows(), x.rows());
-            Matrix xRows = x.rows(i, to);
-            Matrix dyRows = dy.rows(i, to);
-            Matrix image = panel.rows(0, to - i);
-            omega.multiply(xRows, image);
-            device.gemm(1, dyRows, Op.TRANSPOSE, image, Op.NONE, 1, range); // Y += dYᵀ·(X·Ω)
-            psi.multiply(dyRows, image);
-            device.gemm(1, xRows, Op.TRANSPOSE, image, Op.NONE, 1, coRange); // Z += Xᵀ·(dY·Ψ)
+        Batches.checkFinite("micro-batch's x", x);
+        Batches.checkFinite("micro-batch's dy", dy);
+        probes.update(x, dy);
+        for (long i = 0; i < x.rows();) {
+            int count = (int) Math.min(Math.min(room(), identity.rows()), x.rows() - i);
+            Matrix ones = identity.view(0, count, 0, count); // transposed by products with the identity
+            device.gemm(1, dy.rows(i, i + count), Op.TRANSPOSE, ones, Op.NONE, 0, left.columns(used, used + count));
+            device.gemm(1, x.rows(i, i + count), Op.TRANSPOSE, ones, Op.NONE, 0, right.columns(used, used + count));
+            used += count;
+            i += count;
         }
         batches++;
         batchRows += x.rows();
     }
 
+    /** How many columns of P and Q are free, at least one: where there was none, the leading triplets have taken their place. */
+    private int room() {
+        if (used == left.cols()) {
+            ProductSvd t = ThinProduct.of(left, right).svd(kept());
+            double[] root = new double[t.values().length];
+            for (int i = 0; i < root.length; i++) {
+                root[i] = Math.sqrt(t.values()[i]);
+            }
+            ThinColumns.combine(t.left().transpose().scaledRows(root).transpose(), left.columns(0, root.length), left);
+            ThinColumns.combine(t.right().transpose().scaledRows(root).transpose(), right.columns(0, root.length), right);
+            used = root.length;
+        }
+        return (int) left.cols() - used;
+    }
+
     /**
-     * Adds the gradient that {@code other} has sketched, from another shard of the data. Other is not modified.
+     * Adds the gradient that {@code other} has sketched, from another shard of the data, as P·Qᵀ is the gradient of some rows.
+     * Other is not modified.
      *
      * @throws IllegalArgumentException when other differs in shape, l, seed, type or device; this is then as it was
      */
@@ -118,14 +154,13 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
             throw new IllegalArgumentException("merge: " + other.kind() + (other.device == device ? "" : " on another device")
                     + (other == this ? " with itself" : " into " + kind()) + "; only different sketches of one kind on one device add up");
         }
-        double[] ones = new double[l * l];
-        for (int i = 0; i < l; i++) {
-            ones[i * l + i] = 1;
-        }
-        try (Matrix identity = device.allocate(type, l, l)) {
-            identity.write(ones);
-            device.gemm(1, other.range, Op.NONE, identity, Op.NONE, 1, range);
-            device.gemm(1, other.coRange, Op.NONE, identity, Op.NONE, 1, coRange);
+        probes.add(other.probes);
+        for (int i = 0; i < other.used;) {
+            int count = Math.min(room(), other.used - i);
+            device.copy(other.left.columns(i, i + count), left.columns(used, used + count));
+            device.copy(other.right.columns(i, i + count), right.columns(used, used + count));
+            used += count;
+            i += count;
         }
         batches += other.batches;
         batchRows += other.batchRows;
@@ -138,18 +173,18 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     /**
      * {@inheritDoc}
      *
-     * @param k at most half of the columns that are not held out: 3.75r of l = 8r
+     * @param k at most as many as are kept, seven eighths of l − p: 6r of l = 8r
      */
     @Override
     public SingularTriplets top(int k, long completion) {
         Batches.checkOpen(closed, "gradient sketch");
         device.checkOwned();
-        Batches.checkCount(k, sampling() / 2, "from a sketch of " + l + " columns");
-        return pair().top(k, completion, 1);
+        Batches.checkCount(k, kept(), "from a sketch of " + l + " columns");
+        return product().top(k, completion, probes, 1);
     }
 
-    private SketchPair pair() {
-        return new SketchPair(range, psi, coRange, omega, sampling(), true);
+    private ThinProduct product() {
+        return ThinProduct.of(left.columns(0, used), right.columns(0, used));
     }
 
     /**
@@ -159,36 +194,20 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     public GradientRefinement refine() {
         Batches.checkOpen(closed, "gradient sketch");
         device.checkOwned();
-        int probes = l - sampling();
-        Matrix[] kept = Allocations.all(device, type, new long[][] {{m, probes}, {n, probes}});
-        Matrix[] bases = null;
+        int c = (l - probes.columns()) / 2;
+        Matrix[] bases = product().bases(c, seed);
+        Allocations.close(left, right, identity); // before what takes their place
+        closed = true;
         Matrix[] images = null;
         try {
-            device.copy(range.columns(sampling(), l), kept[0]);
-            device.copy(coRange.columns(sampling(), l), kept[1]);
-            bases = pair().bases(sampling() / 2, seed);
-            long columns = bases[0].cols() + probes;
-            Allocations.close(range, coRange, panel); // before what takes their place
-            closed = true;
-            images = Allocations.all(device, type, new long[][] {{m, columns}, {n, columns}});
-            device.copy(kept[0], images[0].columns(bases[0].cols(), columns));
-            device.copy(kept[1], images[1].columns(bases[0].cols(), columns));
-            return new GradientRefinement(bases[0], bases[1], images[0], images[1], omega, psi, block, 2);
+            images = Allocations.all(device, type, new long[][] {{m, c}, {n, c}});
+            return new GradientRefinement(bases[0], bases[1], images[0], images[1], probes, 2);
         } catch (RuntimeException e) {
             Allocations.close(bases);
             Allocations.close(images);
-            if (closed) {
-                block.close();
-            }
+            probes.close();
             throw e;
-        } finally {
-            Allocations.close(kept);
         }
-    }
-
-    /** How many columns are not held out. */
-    int sampling() {
-        return l - Math.clamp(l / 16, 2, 16);
     }
 
     /**
@@ -234,12 +253,12 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         return n;
     }
 
-    /** l, the columns of each of the two sketches. */
+    /** l, the columns on each side. */
     public int columns() {
         return l;
     }
 
-    /** The seed of the test matrices. */
+    /** The seed of the probes. */
     public long seed() {
         return seed;
     }
@@ -254,28 +273,29 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         return batchRows;
     }
 
-    Matrix range() {
-        return range;
+    /** What is saved: P, Q, G·Θ, Gᵀ·Ξ. */
+    Matrix[] state() {
+        return new Matrix[] {left, right, probes.range(), probes.coRange()};
     }
 
-    Matrix coRange() {
-        return coRange;
+    /** How many columns of P and Q count. */
+    int used() {
+        return used;
     }
 
     /** Called by {@link SketchFile} on a sketch it has filled. */
-    void count(long ofBatches, long ofRows) {
+    void count(long ofBatches, long ofRows, int ofColumns) {
         batches = ofBatches;
         batchRows = ofRows;
+        used = ofColumns;
     }
 
     /** Frees the sketch. Closing again does nothing. */
     @Override
     public void close() {
         if (!closed) {
-            range.close();
-            coRange.close();
-            panel.close();
-            block.close();
+            Allocations.close(left, right, identity);
+            probes.close();
             closed = true;
         }
     }

@@ -8,11 +8,11 @@ import org.lora4j.device.Matrix;
 import org.lora4j.device.Op;
 
 /**
- * A random matrix of independent signs ±1 with l columns and as many rows as are asked for, which is never stored: each
+ * A random matrix of independent signs ±1 with p columns and as many rows as are asked for, which is never stored: each
  * block of rows is made when it is needed, one bit of SplitMix64 (Steele, Lea, Flood 2014) by the element's place.
  * Signs serve a sketch as well as normal numbers (arXiv 1902.08651, section 3.9) and are exact in every type.
  */
-final class SignMatrix implements TestMatrix {
+final class SignMatrix {
     /** Where blocks of rows are made. Two test matrices may share one. */
     record Workspace(Matrix block, MemorySegment host) {
         Workspace(Matrix block) {
@@ -33,21 +33,12 @@ final class SignMatrix implements TestMatrix {
         this.workspace = workspace;
     }
 
-    /** image ← a·S. */
-    void multiply(Matrix a, Matrix image) {
-        for (long j = 0; j < a.cols(); j += workspace.block.rows()) {
-            long to = Math.min(j + workspace.block.rows(), a.cols());
-            a.device().gemm(1, a.columns(j, to), Op.NONE, rows(j, to), Op.NONE, j == 0 ? 0 : 1, image);
-        }
-    }
-
-    /** {@inheritDoc} Of fewer columns than l, {@code target} gets the last ones. */
-    @Override
-    public void rows(long first, Matrix target) {
-        for (long i = 0; i < target.rows(); i += workspace.block.rows()) {
-            long to = Math.min(i + workspace.block.rows(), target.rows());
-            Matrix signs = rows(first + i, first + to);
-            target.device().convert(signs.columns(columns - target.cols(), columns), target.rows(i, to));
+    /** image ← op(a)·S. */
+    void multiply(Matrix a, Op op, Matrix image) {
+        long inner = op == Op.NONE ? a.cols() : a.rows();
+        for (long j = 0; j < inner; j += workspace.block.rows()) {
+            long to = Math.min(j + workspace.block.rows(), inner);
+            a.device().gemm(1, op == Op.NONE ? a.columns(j, to) : a.rows(j, to), op, rows(j, to), Op.NONE, j == 0 ? 0 : 1, image);
         }
     }
 

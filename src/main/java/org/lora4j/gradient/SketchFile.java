@@ -18,17 +18,17 @@ import org.lora4j.file.AtomicFile;
 /**
  * The file of a {@link GradientSketch}, little-endian:
  * <pre>
- *     8 bytes  "lora4jGS"         4  version, 1            4  bytes of an element: 4 (float32) or 8 (float64)
+ *     8 bytes  "lora4jGS"         4  version, 2            4  bytes of an element: 4 (float32) or 8 (float64)
  *     8        m                  8  n                     8  l                8  seed
- *     8        micro-batches      8  their rows
- *     m·l elements of Y, n·l of Z, row after row
+ *     8        micro-batches      8  their rows        8  columns of P and Q that count
+ *     m·(l−p) elements of P, n·(l−p) of Q, m·p of G·Θ, n·p of Gᵀ·Ξ, row after row
  *     8 bytes  CRC-32C of all before
  * </pre>
  */
 final class SketchFile {
     private static final long MAGIC = 0x5347_6a34_6172_6f6cL; // "lora4jGS" read as little-endian
-    private static final int VERSION = 1;
-    private static final int HEADER = 64;
+    private static final int VERSION = 2;
+    private static final int HEADER = 72;
     private static final int CHECKSUM = 8;
     private static final int PIECE = 1 << 16;
 
@@ -39,9 +39,10 @@ final class SketchFile {
             CRC32C checksum = new CRC32C();
             ByteBuffer header = buffer(HEADER);
             header.putLong(MAGIC).putInt(VERSION).putInt(sketch.type().bytes()).putLong(sketch.rows()).putLong(sketch.cols())
-                    .putLong(sketch.columns()).putLong(sketch.seed()).putLong(sketch.batches()).putLong(sketch.batchRows());
+                    .putLong(sketch.columns()).putLong(sketch.seed()).putLong(sketch.batches()).putLong(sketch.batchRows())
+                    .putLong(sketch.used());
             write(target, header.flip(), checksum);
-            for (Matrix a : new Matrix[] {sketch.range(), sketch.coRange()}) {
+            for (Matrix a : sketch.state()) {
                 for (long i = 0; i < a.rows(); i++) {
                     ByteBuffer row = buffer((int) a.cols() * a.type().bytes());
                     for (double x : a.rows(i, i + 1).read()) {
@@ -80,16 +81,18 @@ final class SketchFile {
             long seed = header.getLong();
             long batches = header.getLong();
             long rows = header.getLong();
+            long used = header.getLong();
             checkChecksum(channel, file);
-            if (batches < 0 || rows < 0) {
-                throw new IOException(file + " claims " + batches + " micro-batches of " + rows + " rows");
+            if (batches < 0 || rows < 0 || used < 0 || used > l - GradientSketch.probes(l)) {
+                throw new IOException(file + " claims " + batches + " micro-batches of " + rows + " rows in " + used + " columns");
             }
             GradientSketch sketch = new GradientSketch(device, bytes == 4 ? DataType.FLOAT32 : DataType.FLOAT64, m, n, (int) l, seed);
             try {
                 channel.position(HEADER);
-                fill(channel, sketch.range(), file);
-                fill(channel, sketch.coRange(), file);
-                sketch.count(batches, rows);
+                for (Matrix a : sketch.state()) {
+                    fill(channel, a, file);
+                }
+                sketch.count(batches, rows, (int) used);
                 return sketch;
             } catch (IOException | RuntimeException e) {
                 sketch.close();

@@ -20,7 +20,7 @@ import org.lora4j.svd.Certificate;
 import org.lora4j.svd.ExactSvd;
 import org.lora4j.svd.SingularTriplets;
 
-/** A sketch and its refinement against the exact SVD of the gradient that was streamed, and the laws of a linear sketch. */
+/** A sketch and its refinement against the exact SVD of the gradient that was streamed. */
 class GradientSketchTest extends DeviceTest {
     private static final int M = 90;
     private static final int N = 120;
@@ -99,7 +99,7 @@ class GradientSketchTest extends DeviceTest {
             for (int seed = 0; seed < 5; seed++) {
                 GradientSketch sketch = of(s, type, seed);
                 try (SingularTriplets t = sketch.finish(k / 2)) {
-                    assertTrue(left(g, t) < 1.3 * least, left(g, t) + " of " + least);
+                    assertTrue(left(g, t) < 1.01 * least, left(g, t) + " of " + least);
                     worst = Math.min(worst, Streams.alignment(g, Reference.of(t.u()), Reference.of(t.vt())) / optimum);
                     assertEquals(1, t.certificate().steps());
                 }
@@ -124,7 +124,7 @@ class GradientSketchTest extends DeviceTest {
                 held = seed == 0 ? device.counters().currentBytes() : held; // with what the device keeps for itself
             }
             assertTrue(worst > 0.99, "one pass: " + worst);
-            assertTrue(worst2 > 0.999, "two passes: " + worst2);
+            assertTrue(worst2 > 0.9999, "two passes: " + worst2);
             assertTrue(worst4 > 0.99999, "four passes: " + worst4);
             assertEquals(held, device.counters().currentBytes(), "nothing is left");
         }
@@ -133,7 +133,7 @@ class GradientSketchTest extends DeviceTest {
     /** The estimates are of the size of what they estimate: in the mean of several seeds within their standard error. */
     @Test
     void theCertificateEstimatesWhatIsTrue() {
-        Streams s = Streams.decaying(M, N, DataType.FLOAT64, 6, 80, 0.9, 16);
+        Streams s = Streams.decaying(M, N, DataType.FLOAT64, 6, 300, 0.99, 16);
         Reference g = s.gradient();
         double ratio = 0;
         double energyError = 0;
@@ -158,47 +158,84 @@ class GradientSketchTest extends DeviceTest {
         assertEquals(1.1, ratio / count, 0.25, "estimated over true residual; a maximum of two estimates is a little too large");
     }
 
+    /** Until P and Q are full a sketch is exact; then order and shards matter, by much less than is missing to the optimum. */
     @ParameterizedTest
     @MethodSource(Types.FULL)
-    void shardsAddUpAndOrderDoesNotMatter(DataType type) {
-        Streams s = Streams.random(M, N, type, 8, 40, 0, 1, 7, 33, 120);
+    void shardsAddUp(DataType type) {
         double tolerance = 50 * type.unitRoundoff();
-        try (GradientSketch whole = of(s, type, 4); GradientSketch backwards = of(s.reversed(), type, 4); GradientSketch a = of(s.part(0, 3), type, 4);
-                GradientSketch b = of(s.part(3, 6), type, 4); GradientSketch zero = new GradientSketch(device, type, M, N, L, 4)) {
-            double[] alone = b.range().read();
+        Streams few = Streams.random(M, N, type, 8, 1, 7, 20);
+        try (GradientSketch whole = of(few, type, 4); GradientSketch a = of(few.part(0, 2), type, 4); GradientSketch b = of(few.part(2, 3), type, 4);
+                GradientSketch zero = new GradientSketch(device, type, M, N, L, 4)) {
+            double[] alone = b.state()[0].read();
             zero.merge(b);
-            assertArrayEquals(alone, zero.range().read(), "adding to nothing is exact");
-            assertArrayEquals(b.coRange().read(), zero.coRange().read());
+            for (int i = 0; i < 4; i++) {
+                assertArrayEquals(b.state()[i].read(), zero.state()[i].read(), "adding to nothing is exact");
+            }
             a.merge(b);
-            assertArrayEquals(alone, b.range().read(), "what is merged is not modified");
-            assertEquals(6, a.batches());
-            assertEquals(201, a.batchRows());
-            for (GradientSketch other : new GradientSketch[] {a, backwards}) {
-                Reference.of(whole.range()).assertNear("range", Reference.of(other.range()), tolerance);
-                Reference.of(whole.coRange()).assertNear("co-range", Reference.of(other.coRange()), tolerance);
+            assertArrayEquals(alone, b.state()[0].read(), "what is merged is not modified");
+            assertEquals(3, a.batches());
+            assertEquals(28, a.batchRows());
+            for (int i = 0; i < 4; i++) {
+                Reference.of(whole.state()[i]).assertNear("state " + i, Reference.of(a.state()[i]), tolerance);
+            }
+        }
+        Streams s = Streams.decaying(M, N, type, 3, 80, 0.85, 16);
+        Reference g = s.gradient();
+        try (GradientSketch whole = of(s, type, 4); GradientSketch backwards = of(s.reversed(), type, 4); GradientSketch a = of(s.part(0, 3), type, 4);
+                GradientSketch b = of(s.part(3, 5), type, 4); GradientSketch c = of(s.part(0, 3), type, 4); Matrix on = g.on(device, type);
+                SingularTriplets exact = new ExactSvd().top(on, 16, 0)) {
+            a.merge(b);
+            b.merge(c);
+            for (GradientSketch sketch : new GradientSketch[] {whole, backwards, a, b}) {
+                assertEquals(5, sketch.batches());
+                for (int i = 2; i < 4; i++) {
+                    Reference.of(whole.state()[i]).assertNear("probes " + i, Reference.of(sketch.state()[i]), tolerance);
+                }
+                try (SingularTriplets t = sketch.finish(8)) {
+                    assertEquals(left(g, exact), left(g, t), 0.01 * left(g, exact));
+                }
+            }
+        }
+    }
+
+    /** A thousand times l rows of a G of rank 12: what replaces them does not drift. */
+    @ParameterizedTest
+    @MethodSource(Types.FULL)
+    void aLongStreamOfLowRankIsFoundExactly(DataType type) {
+        Streams s = Streams.random(M, N, type, 7, 12);
+        try (GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1); Matrix x = s.x().get(0).on(device, type); Matrix dy = s.dy().get(0).on(device, type)) {
+            int times = 1024;
+            for (int i = 0; i < times; i++) {
+                sketch.update(x, dy);
+            }
+            Reference g = s.gradient().times(times);
+            try (SingularTriplets t = sketch.top(16, 0)) {
+                assertEquals(0, left(g, t), times * type.unitRoundoff(), "each sum of P and Q is rounded");
+                assertEquals(12, t.numericalRank());
             }
         }
     }
 
     @Test
-    void theSketchesAreProductsWithSigns() {
+    void theProbesAreProductsWithSigns() {
         Streams s = Streams.random(M, N, DataType.FLOAT64, 8, 40, 3);
         Reference g = s.gradient();
-        try (GradientSketch sketch = of(s, DataType.FLOAT64, 4);
-                GradientSketch inverse = new GradientSketch(device, DataType.FLOAT64, N, N, L, 4); Matrix eye = Reference.identity(N).on(device, DataType.FLOAT64)) {
-            inverse.update(eye, eye); // G = I: the range sketch is Ω itself
-            Reference omega = Reference.of(inverse.range());
+        try (Probes probes = new Probes(device, DataType.FLOAT64, M, N, L, 4); Probes inverse = new Probes(device, DataType.FLOAT64, N, N, L, 4);
+                Matrix eye = Reference.identity(N).on(device, DataType.FLOAT64)) {
+            s.feed(device, DataType.FLOAT64, probes::update);
+            inverse.update(eye, eye); // G = I: G·Θ is Θ itself
+            Reference theta = Reference.of(inverse.range());
             double sum = 0;
-            for (double x : omega.data()) {
+            for (double x : theta.data()) {
                 assertEquals(1, Math.abs(x));
                 sum += x;
             }
-            assertEquals(0, sum / Math.sqrt(omega.data().length), 4, "as many of each sign");
-            Reference gram = omega.transpose().times(omega);
+            assertEquals(0, sum / Math.sqrt(theta.data().length), 4, "as many of each sign");
+            Reference gram = theta.transpose().times(theta);
             assertTrue(Arrays.stream(gram.plus(-N, Reference.identity(L)).data()).map(Math::abs).max().orElse(0) < 6 * Math.sqrt(N), "independent columns");
-            Reference both = omega.transpose().times(Reference.of(inverse.coRange()));
-            assertTrue(Arrays.stream(both.data()).map(Math::abs).max().orElse(0) < 6 * Math.sqrt(N), "Ω and Ψ are independent");
-            g.times(omega).assertNear("Y = G·Ω", Reference.of(sketch.range()), 1e-14);
+            Reference both = theta.transpose().times(Reference.of(inverse.coRange()));
+            assertTrue(Arrays.stream(both.data()).map(Math::abs).max().orElse(0) < 6 * Math.sqrt(N), "Θ and Ξ are independent");
+            g.times(theta).assertNear("G·Θ", Reference.of(probes.range()), 1e-14);
         }
     }
 
@@ -257,13 +294,13 @@ class GradientSketchTest extends DeviceTest {
     void askingDoesNotChangeTheSketchAndTheSameSeedGivesTheSameBits() {
         Streams s = Streams.random(M, N, DataType.FLOAT32, 5, 100);
         try (GradientSketch a = of(s, DataType.FLOAT32, 1); GradientSketch b = of(s, DataType.FLOAT32, 1); GradientSketch c = of(s, DataType.FLOAT32, 2)) {
-            double[] before = a.range().read();
+            double[] before = a.state()[0].read();
             try (SingularTriplets one = a.top(8, 0); SingularTriplets two = a.top(8, 0); SingularTriplets three = b.top(8, 0); SingularTriplets four = c.top(8, 0)) {
                 assertArrayEquals(one.u().read(), two.u().read());
                 assertArrayEquals(one.u().read(), three.u().read());
-                assertFalse(Arrays.equals(one.u().read(), four.u().read()), "another seed");
+                assertFalse(Arrays.equals(one.certificate().residuals(), four.certificate().residuals()), "another seed");
             }
-            assertArrayEquals(before, a.range().read());
+            assertArrayEquals(before, a.state()[0].read());
         }
     }
 }

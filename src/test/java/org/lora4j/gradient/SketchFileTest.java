@@ -50,13 +50,14 @@ class SketchFileTest extends DeviceTest {
                 assertEquals(2, on.batches());
                 assertEquals(13, on.batchRows());
                 s.part(2, 4).feed(device, type, on::update);
-                assertArrayEquals(whole.range().read(), on.range().read());
-                assertArrayEquals(whole.coRange().read(), on.coRange().read());
+                for (int i = 0; i < 4; i++) {
+                    assertArrayEquals(whole.state()[i].read(), on.state()[i].read());
+                }
                 assertEquals(whole.batchRows(), on.batchRows());
                 on.merge(whole);
             }
         }
-        assertEquals(64 + 8 + (M + N) * 12L * type.bytes(), Files.size(file));
+        assertEquals(72 + 8 + (M + N) * 12L * type.bytes(), Files.size(file));
         try (var files = Files.list(folder)) {
             assertEquals(1, files.count(), "no temporary file is left");
         }
@@ -87,13 +88,13 @@ class SketchFileTest extends DeviceTest {
         for (int i = 0; i < 300; i++) {
             byte[] bad = good.clone();
             for (int j = random.nextInt(1, 20); j > 0; j--) {
-                bad[random.nextInt(random.nextBoolean() ? 64 : bad.length)] = (byte) random.nextInt();
+                bad[random.nextInt(random.nextBoolean() ? 72 : bad.length)] = (byte) random.nextInt();
             }
             if (!Arrays.equals(bad, good)) {
                 assertRefused("random bytes", bad);
             }
         }
-        for (int length : new int[] {0, 1, 8, 63, 64, 71, 72, 73, good.length - 9, good.length - 8, good.length - 1}) {
+        for (int length : new int[] {0, 1, 8, 71, 72, 79, 80, 81, good.length - 9, good.length - 8, good.length - 1}) {
             assertRefused("cut to " + length, Arrays.copyOf(good, length));
         }
         assertRefused("one byte more", Arrays.copyOf(good, good.length + 1));
@@ -111,7 +112,7 @@ class SketchFileTest extends DeviceTest {
         byte[] good = Files.readAllBytes(file);
         long big = Long.MAX_VALUE;
         for (long[] claim : new long[][] {{16, big}, {16, M + 1}, {16, -M}, {16, 0}, {24, big}, {24, 1L << 33}, {32, 1L << 40}, {32, 6}, {32, 24}, {32, 0}, {32, -12},
-                {32, 11}, {48, -1}, {56, -1}, {56, Long.MIN_VALUE}}) {
+                {32, 11}, {48, -1}, {56, -1}, {56, Long.MIN_VALUE}, {64, -1}, {64, 11}, {64, 1L << 32}}) {
             byte[] bad = good.clone();
             ByteBuffer buffer = ByteBuffer.wrap(bad).order(ByteOrder.LITTLE_ENDIAN).putLong((int) claim[0], claim[1]);
             assertRefused("claim " + claim[1] + " at " + claim[0], withChecksum(buffer));
@@ -119,7 +120,9 @@ class SketchFileTest extends DeviceTest {
         for (int bytes : new int[] {8, 2, 0, -4}) {
             assertRefused("elements of " + bytes, withChecksum(ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN).putInt(12, bytes)));
         }
-        assertRefused("version 2", withChecksum(ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN).putInt(8, 2)));
+        for (int version : new int[] {1, 3}) {
+            assertRefused("version " + version, withChecksum(ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN).putInt(8, version)));
+        }
         Files.write(file, withChecksum(ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN)));
         GradientSketch.load(device, file).close(); // the checksum made here is the right one
     }
