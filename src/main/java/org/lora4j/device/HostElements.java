@@ -51,6 +51,14 @@ final class HostElements {
                 for (long j = 0; j < cols; j++) {
                     target.setAtIndex(JAVA_SHORT_UNALIGNED, q + j, Float.floatToFloat16(source.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j)));
                 }
+            } else if (to == DataType.FLOAT64 && from == DataType.FLOAT32) {
+                for (long j = 0; j < cols; j++) {
+                    target.setAtIndex(JAVA_DOUBLE_UNALIGNED, q + j, source.getAtIndex(JAVA_FLOAT_UNALIGNED, p + j));
+                }
+            } else if (to == DataType.FLOAT32 && from == DataType.FLOAT64) {
+                for (long j = 0; j < cols; j++) {
+                    target.setAtIndex(JAVA_FLOAT_UNALIGNED, q + j, (float) source.getAtIndex(JAVA_DOUBLE_UNALIGNED, p + j));
+                }
             } else {
                 for (long j = 0; j < cols; j++) {
                     to.set(target, q + j, from.get(source, p + j));

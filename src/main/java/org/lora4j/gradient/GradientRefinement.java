@@ -8,12 +8,10 @@ import org.lora4j.svd.SingularTriplets;
 
 /**
  * A further pass over the same micro-batches, from bases Q (m×c) and P (n×c) of the leading singular vectors that the pass
- * before found: G·P and Gᵀ·Q are accumulated. Together they show G but for (I − QQᵀ)·G·(I − PPᵀ), and the triplets are those of
- * <pre>
- *     G·P·Pᵀ + Q·QᵀG − Q·(QᵀGP)·Pᵀ
- * </pre>
- * What is missing couples what Q lacks of a left vector with what P lacks of a right one: the error of an alignment is about
- * squared by each pass as long as it is small.
+ * before found: G·P and Gᵀ·Q are accumulated. Together they show G but for (I − QQᵀ)·G·(I − PPᵀ), which couples what Q lacks
+ * of a left vector with what P lacks of a right one; of that, the part that goes with the wanted triplets is taken from
+ * G·P·(QᵀGP)⁺·QᵀG. What is left of an error falls with each pass by about ten; {@link GradientSketch} has the
+ * numbers.
  *
  * <p>c is about l/2, so that all of it takes (m+n)·l elements. All sums are linear in G. The certificate is estimated as that
  * of {@link GradientSketch} is, from the same probes.

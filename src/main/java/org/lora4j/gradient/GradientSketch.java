@@ -7,29 +7,38 @@ import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 import org.lora4j.device.Op;
+import org.lora4j.gradient.ThinColumns.Part;
 import org.lora4j.svd.SingularTriplets;
 
 /**
  * The leading singular triplets of G = Σ dYᵀ·X (m×n) in one pass over the micro-batches and (m+n)·l elements of memory.
  *
- * <p>Kept is the best approximation of G so far, as the gradient P·Qᵀ of some l rows: P (m×s) holds dYᵀ and Q (n×s) holds Xᵀ
- * of micro-batches, and whenever they are full their product is replaced by its leading singular triplets, P = U·√S and
- * Q = V·√S of {@link #kept} columns, which makes room for further rows (the incremental SVD of Brand, ECCV 2002, with the
- * buffer of the frequent directions of Ghashami, Liberty, Phillips and Woodruff, arXiv 1501.01711). Each time that is exact but
- * for what is cut off, the least in the sense of Eckart and Young. The s − kept rows of the buffer are an eighth of s, and
- * s = l − p: of the remaining p = l/16 columns (2 to 16) are G·Θ and Gᵀ·Ξ for random signs Θ and Ξ, which are made from
- * the seed when needed. They are linear in G and estimate the error. An {@link #update} of b rows takes about 30·b·(m+n)·l
- * operations in float64. Beside all this there are only matrices of s×s in float64 and panels of 256 rows, while
- * {@link #update} and {@link #merge} run; {@link #top} takes (m+2n)·k elements while it runs, {@link #refine} half as much
- * again as P and Q. No matrix of m×n is ever made.
+ * <p>Kept is the best approximation of G so far, as the gradient P·Qᵀ of some s rows: P (m×s) holds dYᵀ and Q (n×s) holds Xᵀ
+ * of micro-batches. When further rows find no room, at most s of them at once, P·Qᵀ and theirs are replaced by the leading
+ * singular triplets of their sum, P = U·√S and Q = V·√S, which leave an eighth of s free (the incremental SVD of Brand, ECCV
+ * 2002, with the buffer of the frequent directions of Ghashami, Liberty, Phillips and Woodruff, arXiv 1501.01711). Each time
+ * that is exact but for what is cut off, the least in the sense of Eckart and Young. s is l − p: the other p = l/16 columns
+ * (2 to 16) are G·Θ and Gᵀ·Ξ for random signs Θ and Ξ, which are made from the seed when needed; they estimate the error.
  *
- * <p>P·Qᵀ is not linear in G: the order of the micro-batches and their division among shards ({@link #merge}) matter, a
- * little. What is lost depends on how much of the micro-batches cancels. On gradients of a transformer, l = 8r, a LoRA-GA start
- * comes in one pass to 0.9998 of the best alignment or more where their rows don't cancel, to 0.995 or more where what
- * cancels in the sum has, added up at random, the norm of G: independent samples have no more than that. The second pass
- * over the data ({@link #refine}) comes to 0.99996 and 0.9997. Where three times as much cancels (a model that was
- * trained on these very data until their gradients balance) one pass comes to 0.95, and where ten times as much, it follows
- * the noise: the certificate says so, and GradientAccumulator is the remedy.
+ * <p>An {@link #update} of s rows or more takes about 12·(m+n)·s operations a row, in float64, and some factorisations of
+ * 2s×2s for each s rows: for m, n below a few thousand forming G takes less time, what a sketch saves is memory. Beside P, Q
+ * and the probes there are, while it runs, panels of 256 rows and matrices of 2s×2s in float64; {@link #top} takes (m+2n)·k
+ * elements, {@link #refine} half as much again as P and Q. No matrix of m×n is ever made.
+ *
+ * <p>P·Qᵀ is not linear in G: the order of the micro-batches and their division among shards ({@link #merge}) matter a
+ * little, and what is below the noise of the first of them can be lost. With l = 8r and micro-batches of 16 rows, LoRA-GA
+ * starts of rank 4, 8 and 16 on gradients of a transformer come to these parts of the best alignment, mean and worst of all,
+ * where ν is the norm of what cancels in the sum, had it been added up at random, over that of G:
+ * <pre>
+ *     ν      one pass          two passes ({@link #refine})
+ *     0      0.9999, 0.9998    0.99999, 0.99997
+ *     0.3    0.9996, 0.9993    0.99998, 0.99995
+ *     1      0.992,  0.983     0.9993,  0.998
+ *     3      0.89,   0.77      0.98,    0.95
+ * </pre>
+ * Independent samples have at most ν = 1, if nothing but chance makes G. Beyond ν = 1 (r = 16) or 1.5 (r = 4), as in a model that was trained on
+ * these very data until their gradients balance, random products of the same size, G·Ω and Gᵀ·Ψ (arXiv 1609.00048), would be
+ * better: 0.96, 0.98 and 0.99 in the mean, whatever ν is. There the captured energy of the certificate is low, and further passes help.
  *
  * <p>What {@link SingularTriplets#certificate()} says is estimated, because G itself is not there to measure: the residuals,
  * the larger of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁ with a relative standard error of about 1/√(2p), and the captured
@@ -80,7 +89,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         right = made[1];
         identity = made[2];
         try {
-            identity.write(SmallMatrix.zeros(step, step).plusIdentity(1).data());
+            identity.write(SmallMatrix.identity(step).data());
             probes = new Probes(device, type, m, n, p, seed);
         } catch (RuntimeException e) {
             Allocations.close(made);
@@ -90,7 +99,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
 
     /** p, how many of l columns are probes. */
     static int probes(long l) {
-        return (int) Math.clamp(l / 16, 2, 16);
+        return Math.clamp(l / 16, 2, 16);
     }
 
     /** How many triplets are kept when P and Q are full. */
@@ -100,7 +109,8 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     }
 
     /**
-     * Adds dYᵀ·X to the G that is sketched.
+     * Adds dYᵀ·X to the G that is sketched. Where memory runs out half way, or P or Q leave the range of the type, the sketch is
+     * closed: half a micro-batch can't be taken out again.
      *
      * @param x the layer's input, b×n, not modified
      * @param dy gradient of the loss with respect to the layer's output, b×m, not modified
@@ -112,37 +122,56 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         Batches.check(device, type, m, n, x, dy);
         Batches.checkFinite("micro-batch's x", x);
         Batches.checkFinite("micro-batch's dy", dy);
-        probes.update(x, dy);
-        for (long i = 0; i < x.rows();) {
-            int count = (int) Math.min(Math.min(room(), identity.rows()), x.rows() - i);
-            Matrix ones = identity.view(0, count, 0, count); // transposed by products with the identity
-            device.gemm(1, dy.rows(i, i + count), Op.TRANSPOSE, ones, Op.NONE, 0, left.columns(used, used + count));
-            device.gemm(1, x.rows(i, i + count), Op.TRANSPOSE, ones, Op.NONE, 0, right.columns(used, used + count));
-            used += count;
-            i += count;
-        }
+        orClose(() -> {
+            probes.update(x, dy);
+            for (long i = 0; i < x.rows(); i += left.cols()) {
+                long to = Math.min(i + left.cols(), x.rows());
+                add(x.rows(i, to), dy.rows(i, to));
+            }
+        });
         batches++;
         batchRows += x.rows();
     }
 
-    /** How many columns of P and Q are free, at least one: where there was none, the leading triplets have taken their place. */
-    private int room() {
-        if (used == left.cols()) {
-            ProductSvd t = ThinProduct.of(left, right).svd(kept());
-            double[] root = new double[t.values().length];
-            for (int i = 0; i < root.length; i++) {
-                root[i] = Math.sqrt(t.values()[i]);
-            }
-            ThinColumns.combine(t.left().transpose().scaledRows(root).transpose(), left.columns(0, root.length), left);
-            ThinColumns.combine(t.right().transpose().scaledRows(root).transpose(), right.columns(0, root.length), right);
-            used = root.length;
+    private void orClose(Runnable change) {
+        try {
+            change.run();
+        } catch (RuntimeException e) {
+            close();
+            throw e;
         }
-        return (int) left.cols() - used;
+    }
+
+    /** Adds at most s rows: behind those in P and Q where they have room, else together they are replaced by their leading triplets. */
+    private void add(Matrix x, Matrix dy) {
+        if (x.rows() > left.cols() - used) {
+            replace(product().plus(new Part(dy, Op.TRANSPOSE), new Part(x, Op.TRANSPOSE)));
+            return;
+        }
+        for (long i = 0; i < x.rows(); i += identity.rows()) { // transposed by products with the identity
+            long to = Math.min(i + identity.rows(), x.rows());
+            Matrix ones = identity.view(0, to - i, 0, to - i);
+            device.gemm(1, dy.rows(i, to), Op.TRANSPOSE, ones, Op.NONE, 0, left.columns(used, used + to - i));
+            device.gemm(1, x.rows(i, to), Op.TRANSPOSE, ones, Op.NONE, 0, right.columns(used, used + to - i));
+            used += (int) (to - i);
+        }
+    }
+
+    /** P·Qᵀ becomes the best approximation of {@code sum}. */
+    private void replace(ThinProduct sum) {
+        ProductSvd t = sum.svd(kept());
+        double[] root = new double[t.values().length];
+        for (int i = 0; i < root.length; i++) {
+            root[i] = Math.sqrt(t.values()[i]);
+        }
+        ThinColumns.combine(t.left().transpose().scaledRows(root).transpose(), left.columns(0, root.length), sum.left());
+        ThinColumns.combine(t.right().transpose().scaledRows(root).transpose(), right.columns(0, root.length), sum.right());
+        used = root.length;
     }
 
     /**
      * Adds the gradient that {@code other} has sketched, from another shard of the data, as P·Qᵀ is the gradient of some rows.
-     * Other is not modified.
+     * Other is not modified. Where memory runs out half way, this is closed, as by {@link #update}.
      *
      * @throws IllegalArgumentException when other differs in shape, l, seed, type or device; this is then as it was
      */
@@ -154,14 +183,16 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
             throw new IllegalArgumentException("merge: " + other.kind() + (other.device == device ? "" : " on another device")
                     + (other == this ? " with itself" : " into " + kind()) + "; only different sketches of one kind on one device add up");
         }
-        probes.add(other.probes);
-        for (int i = 0; i < other.used;) {
-            int count = Math.min(room(), other.used - i);
-            device.copy(other.left.columns(i, i + count), left.columns(used, used + count));
-            device.copy(other.right.columns(i, i + count), right.columns(used, used + count));
-            used += count;
-            i += count;
-        }
+        orClose(() -> {
+            probes.add(other.probes);
+            if (other.used > left.cols() - used) {
+                replace(product().plus(new Part(other.left.columns(0, other.used)), new Part(other.right.columns(0, other.used))));
+            } else {
+                device.copy(other.left.columns(0, other.used), left.columns(used, used + other.used));
+                device.copy(other.right.columns(0, other.used), right.columns(used, used + other.used));
+                used += other.used;
+            }
+        });
         batches += other.batches;
         batchRows += other.batchRows;
     }
@@ -184,7 +215,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     }
 
     private ThinProduct product() {
-        return ThinProduct.of(left.columns(0, used), right.columns(0, used));
+        return ThinProduct.of(new Part(left.columns(0, used)), new Part(right.columns(0, used)));
     }
 
     /**

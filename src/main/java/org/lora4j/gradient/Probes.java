@@ -54,7 +54,7 @@ final class Probes implements AutoCloseable {
     void add(Probes other) {
         int p = columns();
         try (Matrix identity = device.allocate(range.type(), p, p)) {
-            identity.write(SmallMatrix.zeros(p, p).plusIdentity(1).data());
+            identity.write(SmallMatrix.identity(p).data());
             device.gemm(1, other.range, Op.NONE, identity, Op.NONE, 1, range);
             device.gemm(1, other.coRange, Op.NONE, identity, Op.NONE, 1, coRange);
         }

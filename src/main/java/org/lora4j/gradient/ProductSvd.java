@@ -56,6 +56,15 @@ record ProductSvd(SmallMatrix left, double[] values, SmallMatrix right) {
         return new ProductSvd(left.block(0, left.rows(), 0, found), Arrays.copyOf(values, found), right.block(0, right.rows(), 0, found));
     }
 
+    /** V·S⁻¹·Uᵀ, with {@link #left} for U and {@link #right} for V. */
+    SmallMatrix inverse(Device device) {
+        double[] inverse = new double[values.length];
+        for (int i = 0; i < inverse.length; i++) {
+            inverse[i] = 1 / values[i];
+        }
+        return right.times(device, left.transpose().scaledRows(inverse));
+    }
+
     /** H and K of full rank with HᵀH = AᵀA and H·K = I: A·K is orthonormal, and A = (A·K)·H. */
     private record Root(SmallMatrix h, SmallMatrix k) {
         /** Of AᵀA, by its eigenvalues when the columns of A have been scaled to length 1. */

@@ -53,9 +53,12 @@ record SmallMatrix(int rows, int cols, double[] data) {
         return new SmallMatrix(toRow - fromRow, toCol - fromCol, part);
     }
 
-    /** [a, 0; 0, b]. */
-    static SmallMatrix diagonal(SmallMatrix a, SmallMatrix b) {
-        return a.beside(zeros(a.rows, b.cols)).above(zeros(b.rows, a.cols).beside(b));
+    static SmallMatrix identity(int n) {
+        double[] ones = new double[n * n];
+        for (int i = 0; i < n; i++) {
+            ones[i * n + i] = 1;
+        }
+        return new SmallMatrix(n, n, ones);
     }
 
     static SmallMatrix zeros(int rows, int cols) {
@@ -79,14 +82,6 @@ record SmallMatrix(int rows, int cols, double[] data) {
         double[] sum = data.clone();
         for (int i = 0; i < sum.length; i++) {
             sum[i] += alpha * b.data[i];
-        }
-        return new SmallMatrix(rows, cols, sum);
-    }
-
-    SmallMatrix plusIdentity(double alpha) {
-        double[] sum = data.clone();
-        for (int i = 0; i < rows; i++) {
-            sum[i * cols + i] += alpha;
         }
         return new SmallMatrix(rows, cols, sum);
     }

@@ -138,11 +138,11 @@ class GradientSketchTest extends DeviceTest {
         double ratio = 0;
         double energyError = 0;
         int count = 0;
-        for (int seed = 0; seed < 30; seed++) {
+        for (int seed = 0; seed < 20; seed++) {
             try (GradientSketch sketch = of(s, DataType.FLOAT64, seed); SingularTriplets t = sketch.top(12, 0)) {
                 double captured = 1 - Math.pow(left(g, t), 2);
                 assertEquals(captured, t.certificate().capturedEnergy(), 0.12);
-                energyError += (t.certificate().capturedEnergy() - captured) / (1 - captured) / 30;
+                energyError += (t.certificate().capturedEnergy() - captured) / (1 - captured) / 20;
                 assertFalse(t.certificate().converged());
                 Reference gv = g.times(Reference.of(t.vt()).transpose());
                 Reference gu = g.transpose().times(Reference.of(t.u()));
@@ -198,13 +198,33 @@ class GradientSketchTest extends DeviceTest {
         }
     }
 
-    /** A thousand times l rows of a G of rank 12: what replaces them does not drift. */
+    /** What cancels among the micro-batches hides little as long as it is not much more than G, and the certificate says when it is. */
+    @Test
+    void whatCancelsIsForgottenOrSaid() {
+        Reference gradient = Streams.decaying(M, N, DataType.FLOAT32, 3, 80, 0.9, 16).gradient();
+        try (Matrix g = gradient.on(device, DataType.FLOAT32)) {
+            StreamedGradient streamed = StreamedGradient.of("decaying", g);
+            for (double noise : new double[] {0, 0.3}) {
+                double[] found = streamed.passes(8, 8, 4, noise, 2);
+                assertTrue(found[0] >= 0.99 && found[1] >= 0.9999, noise + ": " + Arrays.toString(found));
+            }
+            try (GradientSketch sketch = new GradientSketch(device, DataType.FLOAT32, M, N, L, 1)) {
+                streamed.feed(4, 30, sketch::update);
+                try (SingularTriplets t = sketch.finish(8)) {
+                    assertFalse(t.certificate().converged());
+                    assertTrue(t.certificate().capturedEnergy() < 0.5, t.certificate()::toString);
+                }
+            }
+        }
+    }
+
+    /** Many times l rows of a G of rank 12: what replaces them does not drift. */
     @ParameterizedTest
     @MethodSource(Types.FULL)
     void aLongStreamOfLowRankIsFoundExactly(DataType type) {
         Streams s = Streams.random(M, N, type, 7, 12);
         try (GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1); Matrix x = s.x().get(0).on(device, type); Matrix dy = s.dy().get(0).on(device, type)) {
-            int times = 1024;
+            int times = 256;
             for (int i = 0; i < times; i++) {
                 sketch.update(x, dy);
             }

@@ -60,7 +60,7 @@ class SketchLifeTest extends DeviceTest {
             fresh.fill(dy, 1);
             sketch.update(x, dy);
             limits.now(data + 1.01 * thin + 8.0 * 512 * l / 16);
-            limits.peak(data + 1.01 * thin + 8.0 * (10 * l * l + 600 * l));
+            limits.peak(data + 1.01 * thin + 8.0 * (30 * l * l + 1000 * l));
             sketch.update(x, dy);
             limits.now(data + 1.01 * thin + 8.0 * 512 * l / 16);
             sketch.finish(8).close();
@@ -97,7 +97,7 @@ class SketchLifeTest extends DeviceTest {
             for (int i = 0; i < 5; i++) {
                 sketch.update(x, dy);
             }
-            limits.peak(thin + 8.0 * (10 * l * l + 600 * l));
+            limits.peak(thin + 8.0 * (30 * l * l + 1000 * l));
             sketch.finish(16).close();
             try (GradientRefinement pass = sketch.refine()) {
                 limits.now(1.2 * thin);
@@ -165,6 +165,25 @@ class SketchLifeTest extends DeviceTest {
             sketch.close();
             assertThrows(IllegalStateException.class, () -> sketch.update(x, dy));
             assertThrows(IllegalStateException.class, sketch::refine);
+        }
+    }
+
+    /** What can't be undone is not gone on with. */
+    @Test
+    void aSketchBeyondTheRangeIsClosed() {
+        DataType type = DataType.FLOAT32;
+        try (Matrix x = device.allocate(type, 40, N); Matrix dy = device.allocate(type, 40, M)) {
+            device.fill(x, 3e38);
+            device.fill(dy, 3e38);
+            assertLeavesNothing("a sketch beyond the range", () -> {
+                GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1);
+                assertTrue(assertThrows(IllegalArgumentException.class, () -> {
+                    for (int i = 0; i < 4; i++) {
+                        sketch.update(x, dy);
+                    }
+                }).getMessage().contains("out of range"));
+                assertThrows(IllegalStateException.class, () -> sketch.update(x, dy));
+            });
         }
     }
 }
