@@ -21,9 +21,10 @@ import org.lora4j.svd.SingularTriplets;
  * (2 to 16) are G·Θ and Gᵀ·Ξ for random signs Θ and Ξ, which are made from the seed when needed; they estimate the error.
  *
  * <p>An {@link #update} of s rows or more takes about 12·(m+n)·s operations a row, in float64, and some factorisations of
- * 2s×2s for each s rows: for m, n below a few thousand forming G takes less time, what a sketch saves is memory. Beside P, Q
- * and the probes there are, while it runs, panels of 256 rows and matrices of 2s×2s in float64; {@link #top} takes (m+2n)·k
- * elements, {@link #refine} half as much again as P and Q. No matrix of m×n is ever made.
+ * 2s×2s for each s rows; single rows take up to seven times as much. Unless m and n are about ten thousand forming G takes less
+ * time (a third at 4096, l = 128): what a sketch saves is memory. Beside P, Q and the probes there are, while it runs, panels
+ * of 256 rows and matrices of 2s×2s in float64; {@link #top} takes (m+2n)·k elements, {@link #refine} half as much again as P
+ * and Q. No matrix of m×n is ever made.
  *
  * <p>P·Qᵀ is not linear in G: the order of the micro-batches and their division among shards ({@link #merge}) matter a
  * little, and what is below the noise of the first of them can be lost. With l = 8r and micro-batches of 16 rows, LoRA-GA
@@ -36,9 +37,10 @@ import org.lora4j.svd.SingularTriplets;
  *     1      0.992,  0.983     0.9993,  0.998
  *     3      0.89,   0.77      0.98,    0.95
  * </pre>
- * Independent samples have at most ν = 1, if nothing but chance makes G. Beyond ν = 1 (r = 16) or 1.5 (r = 4), as in a model that was trained on
- * these very data until their gradients balance, random products of the same size, G·Ω and Gᵀ·Ψ (arXiv 1609.00048), would be
- * better: 0.96, 0.98 and 0.99 in the mean, whatever ν is. There the captured energy of the certificate is low, and further passes help.
+ * Independent samples have at most ν = 1, if nothing but chance makes G. Beyond that, as in a model that was trained on these
+ * very data until their gradients balance, random products of the same size, G·Ω and Gᵀ·Ψ (arXiv 1609.00048), become better,
+ * from ν = 1 on for r = 16, at the latest from 3 on for r = 4: theirs is 0.96, 0.98 and 0.99 in the mean, whatever ν is. Far
+ * beyond, the captured energy of the certificate is low. Further passes help in every case.
  *
  * <p>What {@link SingularTriplets#certificate()} says is estimated, because G itself is not there to measure: the residuals,
  * the larger of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁ with a relative standard error of about 1/√(2p), and the captured
