@@ -5,8 +5,9 @@ import java.util.Map;
 import java.util.Set;
 
 /** One implementation of the works, in one form. Used as: prepare, run…, release, prepare, … close. */
-interface Contender extends AutoCloseable {
+interface Contender extends Timed, AutoCloseable {
     /** Its name in the results: "nd4j" for the best form known, "nd4j usual" for the form that its users write. */
+    @Override
     String name();
 
     /** The library and its version and threads, in its own words where it has any. */
@@ -17,9 +18,6 @@ interface Contender extends AutoCloseable {
 
     /** Copies all input sets to where it computes and allocates what its form allocates beforehand. */
     void prepare(Item item, Inputs inputs) throws IOException;
-
-    /** Does the work {@code calls} times, on the input sets from {@code first} on in turn; the milliseconds of each call. */
-    double[] run(int first, int calls) throws IOException;
 
     /**
      * What the first run on set 0 after {@link #prepare} left, by name and row-major: y (b, m); dx (b, n), da (r, n),

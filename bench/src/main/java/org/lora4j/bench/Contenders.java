@@ -5,6 +5,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 
 import org.lora4j.bench.Lora4jContender.Form;
 import org.lora4j.device.Device;
@@ -16,7 +18,11 @@ final class Contenders implements AutoCloseable {
         Contender open() throws IOException;
     }
 
+    /** Every peer. */
+    static final Set<String> PEERS = Set.of("nd4j", "djl", "peft");
+
     private final List<Contender> all = new ArrayList<>();
+    private final Set<String> wanted;
     private final Device device;
     private final Session session;
     private final Path target;
@@ -26,9 +32,11 @@ final class Contenders implements AutoCloseable {
      *
      * @param session is told who is there, and for each that isn't the reason
      * @param bench the folder of peft_peer.py
+     * @param wanted the peers that take part if they can be had, of {@link #PEERS}
      */
-    Contenders(Session session, int threads, String python, Path bench) throws IOException {
+    Contenders(Session session, int threads, String python, Path bench, Set<String> wanted) throws IOException {
         this.session = session;
+        this.wanted = wanted;
         target = bench.resolve("target");
         session.absent.clear();
         List<Contender> peers = new ArrayList<>();
@@ -37,7 +45,7 @@ final class Contenders implements AutoCloseable {
         device = HostDevice.open();
         open(peers, "djl", () -> new DjlContender(true, threads));
         open(peers, "djl", () -> new DjlContender(false, threads));
-        open(peers, "peft", () -> new PeftContender(PeftContender.python(python), bench.resolve("peft_peer.py"), target.resolve("inputs"), threads));
+        open(peers, "peft", () -> new PeftContender(new PythonPeer(PythonPeer.executable(python), bench.resolve("peft_peer.py"), target.resolve("inputs"), threads)));
         for (Form form : Form.values()) {
             all.add(new Lora4jContender(device, form));
         }
@@ -48,7 +56,7 @@ final class Contenders implements AutoCloseable {
 
     private void open(List<Contender> peers, String name, Opener opener) throws IOException {
         Path reason = target.resolve("absent").resolve(name); // bench/run could not get its natives
-        if (session.absent.containsKey(name)) {
+        if (!wanted.contains(name) || session.absent.containsKey(name)) {
             return;
         }
         if (Files.isRegularFile(reason)) {
@@ -70,13 +78,17 @@ final class Contenders implements AutoCloseable {
         return all;
     }
 
+    /** PEFT's process, if it is there. */
+    Optional<PythonPeer> python() {
+        return all.stream().filter(PeftContender.class::isInstance).map(c -> ((PeftContender) c).python()).findFirst();
+    }
+
     /** Measures the machine's ceilings once more; the session keeps the best. */
     void probe(int threads) throws IOException {
         session.seen("lora4j", Ceilings.gemmGflops(device));
-        for (Contender c : all) {
-            if (c instanceof PeftContender peft) {
-                session.seen("PyTorch", peft.gemmGflops(Ceilings.SIZE));
-            }
+        Optional<PythonPeer> there = python();
+        if (there.isPresent()) {
+            session.seen("PyTorch", there.get().gemmGflops(Ceilings.SIZE));
         }
         session.readGBs = Math.max(session.readGBs, Ceilings.readGBs(threads));
     }

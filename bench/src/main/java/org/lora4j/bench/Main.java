@@ -115,7 +115,7 @@ public final class Main implements Callable<Integer> {
             return true;
         }
         bar.setExtraMessage(" loading");
-        try (Contenders contenders = new Contenders(session, threads, python, bench)) {
+        try (Contenders contenders = new Contenders(session, threads, python, bench, Contenders.PEERS)) {
             session.absent.forEach((name, reason) -> OUT.println(System.lineSeparator() + "absent: " + name + ": " + reason));
             int since = 0;
             for (Item item : items) {
@@ -127,7 +127,7 @@ public final class Main implements Callable<Integer> {
                     if (since++ % PROBE_EVERY == 0) {
                         contenders.probe(threads);
                     }
-                    session.items.add(Measured.of(item, PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), seconds, machine)));
+                    session.items.add(PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), seconds, machine));
                     session.save(file);
                 }
                 bar.stepBy((long) seconds);

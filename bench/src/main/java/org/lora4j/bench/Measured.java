@@ -15,7 +15,7 @@ import java.util.Map;
  */
 record Measured(Item item, int rounds, Interval ours, Map<String, Interval> others, Map<String, Interval> ratios, Map<String, Double> captured,
         Map<String, String> absent, Double othersPercent) {
-    static Measured of(Item item, PairedRun.Times times) {
+    static Measured of(Item item, PairedRun.Times times, Map<String, Double> captured) {
         String name = Lora4jContender.Form.LAYER.word();
         Map<String, Interval> others = new LinkedHashMap<>();
         Map<String, Interval> ratios = new LinkedHashMap<>();
@@ -26,7 +26,7 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
             }
         });
         double[] ours = times.ms().get(name);
-        return new Measured(item, ours.length, Interval.of(ours), others, ratios, times.captured(), times.absent(), times.othersPercent());
+        return new Measured(item, ours.length, Interval.of(ours), others, ratios, captured, times.absent(), times.othersPercent());
     }
 
     /** The least time over ours, in percent. */

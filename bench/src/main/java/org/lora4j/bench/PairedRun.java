@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Measures one item: every contender's result is verified, then all take turns, round by round, each time in another
+ * Measures in pairs: every contender's result is verified, then all take turns, round by round, each time in another
  * order. A turn is a pause, in which the worker threads of the one before go to sleep; for short works one call that is not
  * counted; then calls for at least {@link #LEAST_MS}. What counts is the mean of a turn, and ratios are within a round.
  */
@@ -29,10 +29,10 @@ final class PairedRun {
     private static final int SLOW_ROUNDS = 3;
 
     /**
-     * Milliseconds by contender, one value a round; for each that was left out of this item the reason; and how much of the
-     * processors other processes used meanwhile, which spoils times.
+     * Milliseconds by contender, one value a round; for each that was left out the reason; and how much of the processors other
+     * processes used meanwhile, which spoils times.
      */
-    record Times(Map<String, double[]> ms, Map<String, Double> captured, Map<String, String> absent, double othersPercent) {
+    record Times(Map<String, double[]> ms, Map<String, String> absent, double othersPercent) {
         /** The other's time over the time of {@code name}, round by round. */
         Interval ratio(String other, String name) {
             double[] a = ms.get(other);
@@ -45,56 +45,40 @@ final class PairedRun {
         }
     }
 
+    /** Gets a contender ready. */
+    interface Start<T extends Timed> {
+        /**
+         * Prepares it, runs it once and verifies what it found.
+         *
+         * @return the milliseconds of that run
+         * @throws ArithmeticException saying what is wrong
+         */
+        double verified(T contender) throws IOException;
+    }
+
     private PairedRun() {}
 
     /**
-     * Runs the rounds.
+     * Measures one item.
      *
      * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
      * @param seconds about how long the rounds may take; at least {@link #FEWEST_ROUNDS} are made
      */
-    static Times measure(Item item, List<Contender> contenders, long seed, double seconds, Machine machine) throws IOException {
+    static Measured measure(Item item, List<Contender> contenders, long seed, double seconds, Machine machine) throws IOException {
         Map<String, Double> captured = new LinkedHashMap<>();
-        Map<String, String> absent = new LinkedHashMap<>();
-        Map<Contender, Integer> calls = new LinkedHashMap<>();
-        Map<Contender, Boolean> slow = new LinkedHashMap<>();
         List<Contender> prepared = new ArrayList<>();
         try {
             Inputs inputs = new Inputs(item, seed, machine.cacheBytes());
-            double round = 0;
-            for (Contender c : contenders) {
-                if (!c.takes(item)) {
-                    continue;
-                }
+            Times times = inTurns(contenders.stream().filter(c -> c.takes(item)).toList(), seconds, c -> {
                 prepared.add(c);
-                try {
-                    c.prepare(item, inputs);
-                    double ms = c.run(0, 1)[0];
-                    if (!c.name().startsWith("frozen")) {
-                        captured.put(c.name(), Verification.check(item, inputs.get(0), c.results(Verification.wanted(item.work()))));
-                    }
-                    long start = System.nanoTime();
-                    for (double spent = 0; ms < SLOW_MS && spent < (ms < SHORT_MS ? WARM_SHORT_MS : WARM_MS);) {
-                        ms = c.run(1, 1)[0];
-                        spent = (System.nanoTime() - start) / 1e6;
-                    }
-                    int n = (int) Math.clamp(Math.ceil(LEAST_MS / ms), 1, MOST_CALLS);
-                    calls.put(c, n);
-                    slow.put(c, ms > SLOW_MS);
-                    round += ms > SLOW_MS ? 0 : PAUSE_MS + (n > 1 ? n + 1 : n) * ms;
-                } catch (IOException | RuntimeException e) {
-                    if (c == contenders.getFirst()) {
-                        throw e;
-                    }
-                    absent.put(c.name(), String.valueOf(e.getMessage()));
+                c.prepare(item, inputs);
+                double ms = c.run(0, 1)[0];
+                if (!c.name().startsWith("frozen")) {
+                    captured.put(c.name(), Verification.check(item, inputs.get(0), c.results(Verification.wanted(item.work()))));
                 }
-            }
-            int rounds = (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
-            long start = System.nanoTime();
-            double before = Machine.othersSeconds();
-            Map<String, double[]> ms = rounds(calls, slow, rounds);
-            double others = (Machine.othersSeconds() - before) / ((System.nanoTime() - start) / 1e9) / Runtime.getRuntime().availableProcessors();
-            return new Times(ms, captured, absent, 100 * Math.max(0, others));
+                return ms;
+            });
+            return Measured.of(item, times, captured);
         } finally {
             for (Contender c : prepared) {
                 c.release();
@@ -103,13 +87,51 @@ final class PairedRun {
         }
     }
 
-    private static Map<String, double[]> rounds(Map<Contender, Integer> calls, Map<Contender, Boolean> slow, int rounds) throws IOException {
+    /**
+     * Runs the rounds.
+     *
+     * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
+     * @param seconds about how long the rounds may take; at least {@link #FEWEST_ROUNDS} are made
+     */
+    static <T extends Timed> Times inTurns(List<T> contenders, double seconds, Start<T> start) throws IOException {
+        Map<String, String> absent = new LinkedHashMap<>();
+        Map<Timed, Integer> calls = new LinkedHashMap<>();
+        Map<Timed, Boolean> slow = new LinkedHashMap<>();
+        double round = 0;
+        for (T c : contenders) {
+            try {
+                double ms = start.verified(c);
+                long warming = System.nanoTime();
+                for (double spent = 0; ms < SLOW_MS && spent < (ms < SHORT_MS ? WARM_SHORT_MS : WARM_MS);) {
+                    ms = c.run(1, 1)[0];
+                    spent = (System.nanoTime() - warming) / 1e6;
+                }
+                int n = (int) Math.clamp(Math.ceil(LEAST_MS / ms), 1, MOST_CALLS);
+                calls.put(c, n);
+                slow.put(c, ms > SLOW_MS);
+                round += ms > SLOW_MS ? 0 : PAUSE_MS + (n > 1 ? n + 1 : n) * ms;
+            } catch (IOException | RuntimeException e) {
+                if (c == contenders.getFirst()) {
+                    throw e;
+                }
+                absent.put(c.name(), String.valueOf(e.getMessage()));
+            }
+        }
+        int rounds = (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
+        long began = System.nanoTime();
+        double before = Machine.othersSeconds();
+        Map<String, double[]> ms = rounds(calls, slow, rounds);
+        double others = (Machine.othersSeconds() - before) / ((System.nanoTime() - began) / 1e9) / Runtime.getRuntime().availableProcessors();
+        return new Times(ms, absent, 100 * Math.max(0, others));
+    }
+
+    private static Map<String, double[]> rounds(Map<Timed, Integer> calls, Map<Timed, Boolean> slow, int rounds) throws IOException {
         Map<String, double[]> ms = new LinkedHashMap<>();
         calls.keySet().forEach(c -> ms.put(c.name(), new double[slow.get(c) ? Math.min(SLOW_ROUNDS, rounds) : rounds]));
-        List<Contender> order = new ArrayList<>(calls.keySet());
+        List<Timed> order = new ArrayList<>(calls.keySet());
         int next = 3;
         for (int i = 0; i < rounds; i++) {
-            for (Contender c : order) {
+            for (Timed c : order) {
                 if (i < ms.get(c.name()).length) {
                     pause();
                     int n = calls.get(c);
