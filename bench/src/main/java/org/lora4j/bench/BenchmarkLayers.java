@@ -99,7 +99,7 @@ public class BenchmarkLayers {
             open();
             makeLayer();
             g = device.allocate(DataType.FLOAT32, size, size);
-            device.copyIn(MemorySegment.ofArray(Inputs.decaying(size, size, random)), size, g);
+            device.copyIn(MemorySegment.ofArray(new SyntheticGradient(size, size, Spectrum.INVERSE, random).values()), size, g);
         }
 
         /** Loads the weight. */
@@ -136,7 +136,7 @@ public class BenchmarkLayers {
         public void make() {
             open();
             TensorSource w = TensorSource.of(MemorySegment.ofArray(weight), DataType.FLOAT32);
-            TensorSource g = TensorSource.of(MemorySegment.ofArray(Inputs.decaying(size, size, random)), DataType.FLOAT32);
+            TensorSource g = TensorSource.of(MemorySegment.ofArray(new SyntheticGradient(size, size, Spectrum.INVERSE, random).values()), DataType.FLOAT32);
             for (int i = 0; i < layers; i++) {
                 model.add(new ModelLayer("layer" + i, size, size, config, w, g));
             }

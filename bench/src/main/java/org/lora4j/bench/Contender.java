@@ -21,7 +21,7 @@ interface Contender extends Timed, AutoCloseable {
 
     /**
      * What the first run on set 0 after {@link #prepare} left, by name and row-major: y (b, m); dx (b, n), da (r, n),
-     * db (m, r); w (m, n); a (r, n), b (m, r).
+     * db (m, r); w (m, n); a (r, n), b (m, r); y (m, r), z (n, r) of a power step.
      *
      * @param wanted the names asked for
      */

@@ -51,7 +51,7 @@ final class DjlContender implements Contender {
 
     @Override
     public boolean takes(Item some) {
-        return best ? some.work() != Work.INIT : some.work().isPass(); // a merge has one form only
+        return best ? some.work().isPass() || some.work() == Work.MERGE : some.work().isPass(); // a merge has one form only
     }
 
     @Override

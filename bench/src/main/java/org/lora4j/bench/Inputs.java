@@ -19,10 +19,9 @@ import java.util.stream.IntStream;
  */
 final class Inputs {
     private static final int MOST_SETS = 64;
-    private static final int REFLECTORS = 4;
 
-    /** One set; null where the work doesn't take it. W (m, n), A (r, n), B (m, r), X (b, n), dY (b, m), G (m, n). */
-    record Set(float[] w, float[] a, float[] b, float[] x, float[] dy, float[] g) {}
+    /** One set; null where the work doesn't take it. W (m, n), A (r, n), B (m, r), X (b, n), dY (b, m), G (m, n), V (n, r). */
+    record Set(float[] w, float[] a, float[] b, float[] x, float[] dy, float[] g, float[] v) {}
 
     private final List<Set> sets = new ArrayList<>();
 
@@ -31,14 +30,16 @@ final class Inputs {
         int count = (int) Math.clamp(Math.ceil(2 * cacheBytes / item.bytes()), 1, MOST_SETS);
         int m = item.m();
         int n = item.n();
-        float[] gradient = item.work() == Work.INIT ? decaying(m, n, random) : null;
+        float[] gradient = item.work() == Work.INIT ? new SyntheticGradient(m, n, Spectrum.INVERSE, random).values() : null;
         boolean pass = item.work().isPass();
+        double bound = Math.sqrt(3.0 / n); // such that a product with W keeps the size of what it is multiplied with
         for (int i = 0; i < count; i++) {
-            sets.add(new Set(uniform(m, n, Math.sqrt(3.0 / n), random),
-                    gradient == null ? uniform(item.r(), n, Math.sqrt(3.0 / n), random) : null,
-                    gradient == null ? uniform(m, item.r(), Math.sqrt(1.0 / m), random) : null,
-                    pass ? uniform(item.b(), n, 1, random) : null, pass ? uniform(item.b(), m, 1, random) : null,
-                    gradient == null ? null : i == 0 ? gradient : shuffled(gradient, m, n, random)));
+            sets.add(switch (item.work()) {
+                case POWER_STEP -> new Set(null, null, null, null, null, uniform(m, n, bound, random), uniform(n, item.r(), 1, random));
+                case INIT -> new Set(uniform(m, n, bound, random), null, null, null, null, i == 0 ? gradient : shuffled(gradient, m, n, random), null);
+                default -> new Set(uniform(m, n, bound, random), uniform(item.r(), n, bound, random), uniform(m, item.r(), Math.sqrt(1.0 / m), random),
+                        pass ? uniform(item.b(), n, 1, random) : null, pass ? uniform(item.b(), m, 1, random) : null, null, null);
+            });
         }
     }
 
@@ -85,7 +86,7 @@ final class Inputs {
         float[] a = new float[Math.multiplyExact(rows, cols)];
         long seed = random.nextLong();
         IntStream.range(0, rows).parallel().forEach(i -> {
-            SplittableRandom row = new SplittableRandom(seed + i * 0x9E3779B97F4A7C15L);
+            SplittableRandom row = ofRow(seed, i);
             for (int j = 0; j < cols; j++) {
                 a[i * cols + j] = (float) (bound * (2 * row.nextDouble() - 1));
             }
@@ -93,47 +94,9 @@ final class Inputs {
         return a;
     }
 
-    /** H₁…H₄·diag(σ)·H₅…H₈ with random reflections H: a full matrix whose singular values are known exactly. */
-    static float[] decaying(int m, int n, SplittableRandom random) {
-        double[] g = new double[Math.multiplyExact(m, n)];
-        for (int i = 0; i < Math.min(m, n); i++) {
-            g[i * n + i] = Item.singularValue(i);
-        }
-        for (int i = 0; i < REFLECTORS; i++) {
-            double[] v = unit(n, random);
-            IntStream.range(0, m).parallel().forEach(row -> {
-                double dot = 0;
-                for (int j = 0; j < n; j++) {
-                    dot += g[row * n + j] * v[j];
-                }
-                for (int j = 0; j < n; j++) {
-                    g[row * n + j] -= 2 * dot * v[j];
-                }
-            });
-            double[] u = unit(m, random);
-            double[] ug = new double[n]; // uᵀ·G
-            for (int row = 0; row < m; row++) {
-                for (int j = 0; j < n; j++) {
-                    ug[j] += u[row] * g[row * n + j];
-                }
-            }
-            IntStream.range(0, m).parallel().forEach(row -> {
-                for (int j = 0; j < n; j++) {
-                    g[row * n + j] -= 2 * u[row] * ug[j];
-                }
-            });
-        }
-        float[] rounded = new float[g.length];
-        for (int i = 0; i < g.length; i++) {
-            rounded[i] = (float) g[i];
-        }
-        return rounded;
-    }
-
-    private static double[] unit(int n, SplittableRandom random) {
-        double[] v = random.doubles(n, -1, 1).toArray();
-        double norm = Math.sqrt(IntStream.range(0, n).mapToDouble(i -> v[i] * v[i]).sum());
-        return IntStream.range(0, n).mapToDouble(i -> v[i] / norm).toArray();
+    /** Each row's own numbers, so that rows can be made by several threads. */
+    static SplittableRandom ofRow(long seed, int row) {
+        return new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
     }
 
     /** Another matrix with the same singular values: rows in another order, some columns negated. */

@@ -2,6 +2,7 @@ package org.lora4j.bench;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** One line of the report: a work at one shape. b is 0 where the work has no batch. */
 record Item(Work work, int b, int m, int n, int r) {
@@ -52,6 +53,11 @@ record Item(Work work, int b, int m, int n, int r) {
                 new Item(Work.INIT, 0, 1536, 384, 16), new Item(Work.MERGE, 0, 2048, 2048, 16));
     }
 
+    /** The steps of the iteration that a start's singular vectors come from. */
+    static List<Item> powerSteps(boolean quick) {
+        return IntStream.of(quick ? new int[] {16} : new int[] {8, 16, 32, 64}).mapToObj(k -> new Item(Work.POWER_STEP, 0, 4096, 4096, k)).toList();
+    }
+
     double eta() {
         return ALPHA / Math.sqrt(r);
     }
@@ -77,11 +83,6 @@ record Item(Work work, int b, int m, int n, int r) {
     /** The least overhead over the frozen products: the least time beside the least time without the adapter. */
     double leastOverhead(double gflops, double gbs) {
         return limitMs(gflops, gbs) / new Item(work, b, m, n, 0).limitMs(gflops, gbs) - 1;
-    }
-
-    /** The singular values of a start's G: 1, 1/2, 1/3, … as those of real gradients fall, about. */
-    static double singularValue(int i) {
-        return 1.0 / (i + 1);
     }
 
     @Override

@@ -43,10 +43,10 @@ final class Lora4jContender implements Contender {
     }
 
     /** One input set on the device. */
-    private record OnDevice(LoraLinear layer, Matrix w, Matrix x, Matrix dy, Matrix g) implements AutoCloseable {
+    private record OnDevice(LoraLinear layer, Matrix w, Matrix x, Matrix dy, Matrix g, Matrix v) implements AutoCloseable {
         @Override
         public void close() {
-            for (AutoCloseable a : new AutoCloseable[] {w, x, dy, g, layer}) {
+            for (AutoCloseable a : new AutoCloseable[] {w, x, dy, g, v, layer}) {
                 try {
                     if (a != null) {
                         a.close();
@@ -63,8 +63,9 @@ final class Lora4jContender implements Contender {
     private Item item;
     private Inputs inputs;
     private final List<OnDevice> sets = new ArrayList<>();
-    private Matrix y; // (b, m)
+    private Matrix y; // (b, m); (m, r) of a power step
     private Matrix dx; // (b, n)
+    private Matrix z; // (n, r)
     private boolean unread; // whether results are still to be asked for
 
     /** @param device is closed by whoever opened it */
@@ -97,31 +98,36 @@ final class Lora4jContender implements Contender {
         for (int i = 0; i < inputs.count(); i++) {
             sets.add(onDevice(inputs.get(i), b));
         }
-        y = device.allocate(DataType.FLOAT32, b, item.m());
+        boolean step = item.work() == Work.POWER_STEP;
+        y = step ? device.allocate(DataType.FLOAT32, item.m(), item.r()) : device.allocate(DataType.FLOAT32, b, item.m());
         dx = device.allocate(DataType.FLOAT32, b, item.n());
+        z = device.allocate(DataType.FLOAT32, item.n(), item.r());
     }
 
     private OnDevice onDevice(Inputs.Set s, int b) {
         boolean pass = item.work().isPass();
         if (form == Form.FROZEN) {
-            return new OnDevice(null, matrix(s.w(), item.m(), item.n()), matrix(s.x(), b, item.n()), matrix(s.dy(), b, item.m()), null);
+            return new OnDevice(null, matrix(s.w(), item.m(), item.n()), matrix(s.x(), b, item.n()), matrix(s.dy(), b, item.m()), null, null);
+        }
+        if (item.work() == Work.POWER_STEP) {
+            return new OnDevice(null, null, null, null, matrix(s.g(), item.m(), item.n()), matrix(s.v(), item.n(), item.r()));
         }
         LoraConfig config = new LoraConfig(item.r(), Item.ALPHA, Scaling.RANK_STABILISED);
         LoraLinear layer = new LoraLinear(device, config, DataType.FLOAT32, item.m(), item.n(), false, b);
         layer.load(MemorySegment.ofArray(s.w()), item.n());
         if (item.work() == Work.INIT) {
-            return new OnDevice(layer, null, null, null, matrix(s.g(), item.m(), item.n()));
+            return new OnDevice(layer, null, null, null, matrix(s.g(), item.m(), item.n()), null);
         }
         device.copyIn(MemorySegment.ofArray(s.a()), item.n(), layer.loraA());
         device.copyIn(MemorySegment.ofArray(s.b()), item.r(), layer.loraB());
         if (!pass) {
-            return new OnDevice(layer, null, null, null, null);
+            return new OnDevice(layer, null, null, null, null, null);
         }
         Matrix x = layer.input(b);
         Matrix dy = layer.outputGradient(b);
         device.copyIn(MemorySegment.ofArray(s.x()), item.n(), x);
         device.copyIn(MemorySegment.ofArray(s.dy()), item.m(), dy);
-        return new OnDevice(layer, layer.weight(), x, dy, null);
+        return new OnDevice(layer, layer.weight(), x, dy, null, null);
     }
 
     private Matrix matrix(float[] values, int rows, int cols) {
@@ -164,6 +170,7 @@ final class Lora4jContender implements Contender {
             }
             case INIT -> LoraGa.of(s.g).initialize(s.layer);
             case MERGE -> s.layer.merge();
+            case POWER_STEP -> device.powerStep(s.g, s.v, y, z);
         }
     }
 
@@ -175,6 +182,7 @@ final class Lora4jContender implements Contender {
             results.put(name, values(switch (name) {
                 case "y" -> y;
                 case "dx" -> dx;
+                case "z" -> z;
                 case "da" -> layer.gradA();
                 case "db" -> layer.gradB();
                 case "w" -> layer.weight();
@@ -201,6 +209,7 @@ final class Lora4jContender implements Contender {
         sets.clear();
         y.close();
         dx.close();
+        z.close();
     }
 
     @Override

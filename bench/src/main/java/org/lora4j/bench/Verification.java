@@ -24,6 +24,7 @@ final class Verification {
             case FORWARD_BACKWARD -> Set.of("y", "dx", "da", "db");
             case INIT -> Set.of("w", "a", "b");
             case MERGE -> Set.of("w");
+            case POWER_STEP -> Set.of("y", "z");
         };
     }
 
@@ -43,6 +44,14 @@ final class Verification {
         double[] vm = signs(m, random);
         double[] vn = signs(n, random);
         double[] vr = signs(r, random);
+        if (item.work() == Work.POWER_STEP) {
+            double[] gv = times(in.g(), m, n, times(in.v(), n, r, vr));
+            double norm = Math.sqrt(squares(in.g()));
+            double size = Math.sqrt(squares(in.v()));
+            compare("y", times(results.get("y"), m, r, vr), gv, rowNorms(in.g(), m, n), size, n);
+            compare("z", times(results.get("z"), n, r, vr), transposed(in.g(), m, n, gv), filled(n, norm), norm * size, m + n);
+            return 1;
+        }
         if (item.work() == Work.INIT) { // W + η·B0·A0 is W0
             float[] a = results.get("a");
             float[] b0 = results.get("b");
@@ -90,7 +99,7 @@ final class Verification {
             double[] left = IntStream.range(0, m).mapToDouble(j -> b[j * r + i]).toArray();
             return square(times(g, m, n, right)) / square(right) + square(transposed(g, m, n, left)) / square(left);
         }).sum();
-        double best = IntStream.range(0, 2 * r).mapToDouble(i -> Math.pow(Item.singularValue(i), 2)).sum();
+        double best = IntStream.rangeClosed(1, 2 * r).mapToDouble(i -> Math.pow(Spectrum.INVERSE.value(i), 2)).sum();
         if (!(found / best >= LEAST_CAPTURED && found / best <= 1 + 1e-3)) {
             throw new ArithmeticException("wrong start: its directions hold " + found / best + " of the energy of the first " + 2 * r);
         }

@@ -55,6 +55,18 @@ enum Work {
         double bytes(double b, double m, double n, double r) {
             return 4 * (2 * m * n + r * (m + n));
         }
+    },
+    /** Y = G·V and Z = Gᵀ·Y with r vectors: the step of the iteration that a start's singular vectors come from. */
+    POWER_STEP("power step") {
+        @Override
+        double flops(double b, double m, double n, double r) {
+            return 4 * m * n * r;
+        }
+
+        @Override
+        double bytes(double b, double m, double n, double r) {
+            return 4 * (m * n + r * (m + 2 * n)); // G once
+        }
     };
 
     private final String word;

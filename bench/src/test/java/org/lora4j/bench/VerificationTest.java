@@ -43,9 +43,15 @@ class VerificationTest {
     }
 
     private static Map<String, float[]> right(Item item, Inputs.Set in) {
+        Map<String, float[]> results = new HashMap<>();
+        if (item.work() == Work.POWER_STEP) {
+            float[] y = product(M, R, N, 1, (i, k) -> in.g()[i * N + k], (k, j) -> in.v()[k * R + j]);
+            results.put("y", y);
+            results.put("z", product(N, R, M, 1, (i, k) -> in.g()[k * N + i], (k, j) -> y[k * R + j]));
+            return results;
+        }
         double eta = item.eta();
         float[] w = plus(in.w(), product(M, N, R, eta, (i, k) -> in.b()[i * R + k], (k, j) -> in.a()[k * N + j]));
-        Map<String, float[]> results = new HashMap<>();
         if (item.work() == Work.MERGE) {
             results.put("w", w);
             return results;
@@ -61,7 +67,7 @@ class VerificationTest {
 
     @Test
     void everyElementCounts() {
-        for (Work work : new Work[] {Work.FORWARD, Work.FORWARD_BACKWARD, Work.MERGE}) {
+        for (Work work : new Work[] {Work.FORWARD, Work.FORWARD_BACKWARD, Work.MERGE, Work.POWER_STEP}) {
             Item item = new Item(work, work.isPass() ? B : 0, M, N, R);
             Inputs.Set in = new Inputs(item, 3, 1).get(0);
             Map<String, float[]> results = right(item, in);
