@@ -97,6 +97,27 @@ class Peer:
         self.first = False
 
 
+class LowRank:
+    """Leading singular triplets as PEFT's LoRA-GA takes them."""
+
+    def prepare(self, r, folder, shapes, **_):
+        self.r, self.folder = r, folder
+        self.g = [torch.from_numpy(numpy.fromfile(os.path.join(folder, f"g.{i}"), numpy.float32).reshape(shape)) for i, shape in enumerate(shapes)]
+
+    def run(self, first, calls):
+        ms = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            self.found = [torch.svd_lowrank(g, q=min(4 * self.r, min(g.shape)), niter=4) for g in self.g]
+            ms.append(1e3 * (time.perf_counter() - start))
+        return ms
+
+    def results(self):
+        for i, triplets in enumerate(self.found):
+            for name, value in zip("usv", triplets):
+                value[..., :2 * self.r].contiguous().numpy().tofile(os.path.join(self.folder, f"result.{name}.{i}"))
+
+
 def ceiling(size):
     a, b = torch.rand(size, size), torch.rand(size, size)
     best = float("inf")
@@ -114,6 +135,7 @@ for line in sys.stdin:
     what = request.pop("do")
     try:
         if what == "prepare":
+            peer = LowRank() if request["work"] == "svd" else Peer()
             peer.prepare(**request)
             answer()
         elif what == "run":

@@ -78,6 +78,11 @@ final class Contenders implements AutoCloseable {
         return all;
     }
 
+    /** This library's device. */
+    Device device() {
+        return device;
+    }
+
     /** PEFT's process, if it is there. */
     Optional<PythonPeer> python() {
         return all.stream().filter(PeftContender.class::isInstance).map(c -> ((PeftContender) c).python()).findFirst();

@@ -65,7 +65,8 @@ final class Inputs {
         }
     }
 
-    private static void write(Path folder, String name, float[] values) throws IOException {
+    /** Writes one matrix, if there is one. */
+    static void write(Path folder, String name, float[] values) throws IOException {
         if (values != null) {
             try (FileChannel file = FileChannel.open(folder.resolve(name), StandardOpenOption.CREATE, StandardOpenOption.READ,
                     StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {

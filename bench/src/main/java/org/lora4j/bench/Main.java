@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Callable;
 
 import me.tongfei.progressbar.ProgressBar;
@@ -15,7 +16,10 @@ import me.tongfei.progressbar.ProgressBarStyle;
 
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The command {@code bench/run}. */
 @Command(name = "bench/run", mixinStandardHelpOptions = true, sortOptions = false, description = {
@@ -32,6 +36,10 @@ public final class Main implements Callable<Integer> {
     private boolean quick;
     @Option(names = "--gate", description = "Compare counters, exactly, and ratios with bench/baseline/<machine class>.json; exit 1 on a regression.")
     private boolean gate;
+    @Option(names = "--svd", description = "Leading singular triplets against torch.svd_lowrank, and power steps, instead of all else; less than five minutes; writes bench/SVD.md and bench/target/svd.json.")
+    private boolean svd;
+    @Option(names = "--gradients", paramLabel = "FOLDER", description = "With --svd: a folder of files *-grads.safetensors; all their tensors are decomposed too.")
+    private Path gradients;
     @Option(names = "--write-baseline", description = "With --gate: make this run part of the baseline instead; its intervals grow to hold it.")
     private boolean writeBaseline;
     @Option(names = "--fresh", description = "Forget what a stopped run has found.")
@@ -46,6 +54,8 @@ public final class Main implements Callable<Integer> {
     private String python;
     @Option(names = "--folder", hidden = true)
     private Path bench = Path.of("bench");
+    @Spec
+    private CommandSpec spec;
 
     private final long started = System.nanoTime();
     private Session session;
@@ -61,9 +71,10 @@ public final class Main implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        checkOptions();
         Machine machine = Machine.of(threads);
         Path target = Files.createDirectories(bench.resolve("target"));
-        String mode = quick ? "quick" : gate ? "gate" : "full";
+        String mode = (svd ? "svd-" : "") + (quick ? "quick" : gate ? "gate" : "full");
         file = target.resolve("session-" + mode + ".json");
         if (reportOnly) {
             if (!Files.isRegularFile(file)) {
@@ -71,52 +82,74 @@ public final class Main implements Callable<Integer> {
                 return 1;
             }
             session = Session.read(file);
-            report(machine, target, session.items.size());
+            report(machine, target, session.items.size() + session.svd.size());
             return 0;
         }
-        session = Session.of(file, mode + ", " + machine + ", lora4j.jar " + Files.size(bench.resolve("../target/lora4j.jar")) + " "
+        session = Session.of(file, mode + (gradients == null ? "" : " " + gradients) + ", " + machine + ", lora4j.jar " + Files.size(bench.resolve("../target/lora4j.jar")) + " "
                 + Files.getLastModifiedTime(bench.resolve("../target/lora4j.jar")), Instant.now().toString(), fresh || gate);
-        List<Item> items = quick ? Item.quick() : gate ? Item.gate() : Item.full();
+        List<Item> items = svd ? Item.powerSteps(quick) : quick ? Item.quick() : gate ? Item.gate() : Item.full();
+        List<SvdItem> decompositions = !svd ? List.of() : quick ? SvdItem.quick(gradients != null) : SvdItem.all(gradients != null);
+        int asked = items.size() + decompositions.size();
         OUT.println("Machine class " + machine.name() + ": " + machine);
-        if (!session.items.isEmpty()) {
-            OUT.println("Going on with the run of " + session.date + ": " + session.items.size() + " of " + items.size() + " items are there; --fresh starts anew");
+        if (there() > 0) {
+            OUT.println("Going on with the run of " + session.date + ": " + there() + " of " + asked + " items are there; --fresh starts anew");
         }
         double seconds = quick || gate ? 4 : 8;
-        int work = items.size() * (int) seconds + (gate ? 0 : points());
+        int work = asked * (int) seconds + (gate || svd ? 0 : points());
         boolean finished;
         try (ProgressBar bar = new ProgressBarBuilder().setTaskName("bench").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)
                 .setUpdateIntervalMillis(1000).build()) {
-            finished = items(items, seconds, machine, bar) && (gate || growth(bar, target));
+            finished = items(decompositions, items, seconds, machine, bar) && (gate || svd || growth(bar, target));
         }
         session.seconds += (System.nanoTime() - started) / 1e9;
         session.finished = finished;
         session.save(file);
         if (!finished) {
-            if (!gate && !session.items.isEmpty()) {
-                report(machine, target, items.size());
+            if (!gate && there() > 0) {
+                report(machine, target, asked);
             }
-            OUT.println("Stopped after " + session.items.size() + " of " + items.size() + " items; start it again to go on");
+            OUT.println("Stopped after " + there() + " of " + asked + " items; start it again to go on");
             return STOPPED;
         }
         if (gate) {
             return gate(machine);
         }
-        report(machine, target, items.size());
+        report(machine, target, asked);
         return 0;
+    }
+
+    private void checkOptions() throws IOException {
+        if (svd && gate) {
+            throw new ParameterException(spec.commandLine(), "--svd and --gate exclude each other: the gate compares works of a layer");
+        }
+        if (gradients != null && !svd) {
+            throw new ParameterException(spec.commandLine(), "--gradients is for --svd");
+        }
+        if (gradients != null && (!Files.isDirectory(gradients) || Gradient.files(gradients).isEmpty())) {
+            throw new ParameterException(spec.commandLine(), "--gradients " + gradients + ": no folder with files *-grads.safetensors");
+        }
+    }
+
+    /** How many items have been measured. */
+    private int there() {
+        return session.items.size() + session.svd.size();
     }
 
     private boolean isTimeUp() {
         return (System.nanoTime() - started) / 1e9 > stopAfter;
     }
 
-    private boolean items(List<Item> items, double seconds, Machine machine, ProgressBar bar) throws IOException {
-        if (items.stream().allMatch(session::has)) {
-            bar.stepBy((long) (seconds * items.size()));
+    private boolean items(List<SvdItem> decompositions, List<Item> items, double seconds, Machine machine, ProgressBar bar) throws IOException {
+        if (items.stream().allMatch(session::has) && decompositions.stream().allMatch(session::has)) {
+            bar.stepBy((long) (seconds * (items.size() + decompositions.size())));
             return true;
         }
         bar.setExtraMessage(" loading");
-        try (Contenders contenders = new Contenders(session, threads, python, bench, Contenders.PEERS)) {
+        try (Contenders contenders = new Contenders(session, threads, python, bench, svd ? Set.of("peft") : Contenders.PEERS)) {
             session.absent.forEach((name, reason) -> OUT.println(System.lineSeparator() + "absent: " + name + ": " + reason));
+            if (!decompositions(decompositions, contenders, seconds, bar)) {
+                return false;
+            }
             int since = 0;
             for (Item item : items) {
                 if (!session.has(item)) {
@@ -133,6 +166,22 @@ public final class Main implements Callable<Integer> {
                 bar.stepBy((long) seconds);
             }
             contenders.probe(threads);
+        }
+        return true;
+    }
+
+    private boolean decompositions(List<SvdItem> items, Contenders contenders, double seconds, ProgressBar bar) throws IOException {
+        SvdRun run = new SvdRun(contenders, gradients, session.seed);
+        for (SvdItem item : items) {
+            if (!session.has(item)) {
+                if (isTimeUp()) {
+                    return false;
+                }
+                bar.setExtraMessage(" " + item);
+                session.svd.add(run.measure(item));
+                session.save(file);
+            }
+            bar.stepBy((long) seconds);
         }
         return true;
     }
@@ -163,6 +212,14 @@ public final class Main implements Callable<Integer> {
 
     private void report(Machine machine, Path target, int asked) throws IOException {
         Path folder = quick ? Files.createDirectories(target.resolve("quick")) : bench;
+        if (svd) {
+            Path page = folder.resolve("SVD.md");
+            Path results = (quick ? folder : target).resolve("svd.json");
+            Results.write(session, machine, results);
+            SvdReport.write(session, machine, "bench/run --svd" + (quick ? " --quick" : "") + (session.hasGiven() ? " --gradients FOLDER" : ""), asked, page);
+            OUT.printf("%nWrote %s and %s after %.0f s%n", page, results, session.seconds);
+            return;
+        }
         Results.write(session, machine, (quick ? folder : target).resolve("results.json"));
         List<String> pictures = Pictures.draw(session, folder.resolve("pictures"));
         Report.write(session, machine, "bench/run" + (quick ? " --quick" : ""), asked, pictures, bench.resolve("notes.md"), folder.resolve("RESULTS.md"));

@@ -69,7 +69,7 @@ final class PairedRun {
         List<Contender> prepared = new ArrayList<>();
         try {
             Inputs inputs = new Inputs(item, seed, machine.cacheBytes());
-            Times times = inTurns(contenders.stream().filter(c -> c.takes(item)).toList(), seconds, c -> {
+            Times times = inTurns(contenders.stream().filter(c -> c.takes(item)).toList(), 1, seconds, c -> {
                 prepared.add(c);
                 c.prepare(item, inputs);
                 double ms = c.run(0, 1)[0];
@@ -91,9 +91,10 @@ final class PairedRun {
      * Runs the rounds.
      *
      * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
+     * @param works of which a call consists: whether these are short decides how long they warm up
      * @param seconds about how long the rounds may take; at least {@link #FEWEST_ROUNDS} are made
      */
-    static <T extends Timed> Times inTurns(List<T> contenders, double seconds, Start<T> start) throws IOException {
+    static <T extends Timed> Times inTurns(List<T> contenders, int works, double seconds, Start<T> start) throws IOException {
         Map<String, String> absent = new LinkedHashMap<>();
         Map<Timed, Integer> calls = new LinkedHashMap<>();
         Map<Timed, Boolean> slow = new LinkedHashMap<>();
@@ -102,7 +103,7 @@ final class PairedRun {
             try {
                 double ms = start.verified(c);
                 long warming = System.nanoTime();
-                for (double spent = 0; ms < SLOW_MS && spent < (ms < SHORT_MS ? WARM_SHORT_MS : WARM_MS);) {
+                for (double spent = 0; ms < SLOW_MS && spent < (ms / works < SHORT_MS ? WARM_SHORT_MS : WARM_MS);) {
                     ms = c.run(1, 1)[0];
                     spent = (System.nanoTime() - warming) / 1e6;
                 }

@@ -4,36 +4,24 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
-import java.util.TreeMap;
 import java.util.function.Predicate;
 
 import org.lora4j.bench.Lora4jContender.Form;
 
 /** The results for people: RESULTS.md with its tables; at its end what a person has found out about them, notes.md. */
-final class Report {
+final class Report extends Page {
     private static final String[] COLUMNS = {"nd4j", "nd4j usual", "djl", "djl usual", "peft"};
 
-    /** Percent of the processors that others may use without being noticed. */
-    private static final double QUIET = 3;
-
-    private final Session session;
-    private final StringBuilder text = new StringBuilder();
-    private final double gflops;
-    private final double gbs;
-
     private Report(Session session) {
-        this.session = session;
-        gflops = session.gemmCeiling();
-        gbs = session.readGBs;
+        super(session);
     }
 
     static void write(Session session, Machine machine, String command, int asked, List<String> pictures, Path notes, Path file) throws IOException {
         Report report = new Report(session);
-        report.head(machine, command, asked);
+        report.head("Results", machine, command,
+                "%d of %d items, and %d lines of growth, are there".formatted(session.items.size(), asked, session.growth.size()));
+        report.method();
         report.goals();
         report.works();
         report.overheads();
@@ -46,32 +34,7 @@ final class Report {
         Files.writeString(file, report.text);
     }
 
-    private void line(String format, Object... values) {
-        text.append(values.length == 0 ? format : format.formatted(values)).append('\n');
-    }
-
-    private void head(Machine machine, String command, int asked) {
-        line("# Results");
-        line("");
-        line("Written by `%s`; not edited. %s.", command, session.date.substring(0, 10));
-        if (!session.finished) {
-            line("");
-            line("**Unfinished**: %d of %d items, and %d lines of growth, are there.", session.items.size(), asked, session.growth.size());
-        }
-        line("");
-        line("- Machine: %s", machine);
-        session.descriptions.forEach((name, words) -> line("- %s: %s", name, words));
-        session.absent.forEach((name, reason) -> line("- **%s is absent**: %s", name, reason.replace('\n', ' ')));
-        Map<String, Double> ceilings = new TreeMap<>(session.gemmGflops);
-        line("- Ceilings: square product %.0f GFLOP/s (best of %s), reading memory %.1f GB/s by all threads, %d MiB", gflops,
-                ceilings.entrySet().stream().map(e -> e.getKey() + " %.0f".formatted(e.getValue())).toList(), gbs, 512);
-        double[] others = session.items.stream().map(Measured::othersPercent).filter(Objects::nonNull).mapToDouble(x -> x).toArray();
-        if (others.length > 0) {
-            Interval busy = Interval.of(others);
-            line("- Other processes used %.0f %% of the processors while an item was measured (median), at most %.0f %%%s", busy.median(), Arrays.stream(others).max().orElse(0),
-                    busy.median() > QUIET ? ": **the machine was not quiet**, times and intervals are wider for it" : "");
-        }
-        line("");
+    private void method() {
         line("Every ratio is the other's time over this library's, measured in turns within one round; given is the median of the rounds' ratios and, in "
                 + "brackets, an interval that holds the true median with 95 % probability (order statistics; for what takes over 3 s a call, three rounds and "
                 + "their extremes). All have the same threads, float32 and the same fresh random inputs, and every result was verified against sums in float64 "

@@ -34,6 +34,9 @@ final class Results {
                 }
             }
         }
+        if (!session.svd.isEmpty()) {
+            root.putPOJO("svd", session.svd);
+        }
         json.writeValue(file.toFile(), root);
     }
 }

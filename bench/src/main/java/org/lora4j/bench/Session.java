@@ -8,6 +8,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -37,6 +39,7 @@ final class Session {
     Map<String, String> absent = new LinkedHashMap<>();
     List<Measured> items = new ArrayList<>();
     List<Growth> growth = new ArrayList<>();
+    List<SvdMeasured> svd = new ArrayList<>();
     /** Seconds of measuring, over all parts of the run. */
     double seconds;
     boolean finished;
@@ -78,6 +81,21 @@ final class Session {
 
     boolean has(Item item) {
         return items.stream().anyMatch(measured -> measured.item().equals(item));
+    }
+
+    boolean has(SvdItem item) {
+        return svd.stream().anyMatch(measured -> measured.item().equals(item));
+    }
+
+    /** Whether gradients were given. */
+    boolean hasGiven() {
+        return svd.stream().anyMatch(measured -> !measured.item().isSynthetic());
+    }
+
+    /** How much of the processors other processes used, item by item. */
+    double[] othersPercent() {
+        return Stream.concat(items.stream().map(Measured::othersPercent), svd.stream().map(SvdMeasured::othersPercent)).filter(Objects::nonNull)
+                .mapToDouble(x -> x).toArray();
     }
 
     /** The growth of a work along an axis, empty at first. */

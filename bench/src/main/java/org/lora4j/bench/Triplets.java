@@ -1,5 +1,7 @@
 package org.lora4j.bench;
 
+import org.lora4j.svd.SingularTriplets;
+
 /**
  * Leading singular triplets in Java's memory.
  *
@@ -8,6 +10,20 @@ package org.lora4j.bench;
  * @param v (n, k), row-major
  */
 record Triplets(double[] values, double[] u, double[] v) {
+    /** A copy of what a device holds. */
+    static Triplets of(SingularTriplets found) {
+        int k = found.values().length;
+        double[] vt = found.vt().read();
+        double[] v = new double[vt.length];
+        int n = v.length / k;
+        for (int i = 0; i < k; i++) {
+            for (int j = 0; j < n; j++) {
+                v[j * k + i] = vt[i * n + j];
+            }
+        }
+        return new Triplets(found.values(), found.u().read(), v);
+    }
+
     /**
      * ‖PᵀQ‖²/k (Frobenius) for the first k columns of each: 1 where they span the same space, 0 where the spaces are orthogonal.
      *

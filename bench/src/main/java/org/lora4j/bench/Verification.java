@@ -79,6 +79,21 @@ final class Verification {
         return 1;
     }
 
+    /**
+     * Checks leading singular values.
+     *
+     * @param known at least as many, the largest first
+     * @param tolerance relative to the largest
+     * @throws ArithmeticException saying which is wrong
+     */
+    static void singularValues(double[] found, double[] known, double tolerance) {
+        for (int i = 0; i < found.length; i++) {
+            if (!(Math.abs(found[i] - known[i]) <= tolerance * known[0])) {
+                throw new ArithmeticException("wrong singular value " + (i + 1) + ": " + found[i] + ", should be " + known[i] + " within " + tolerance * known[0]);
+            }
+        }
+    }
+
     private static void compare(String name, double[] found, double[] expected, double[] rowNorms, double otherNorm, double terms) {
         double tolerance = 4 * EPSILON * Math.sqrt(terms) * otherNorm;
         for (int i = 0; i < found.length; i++) {

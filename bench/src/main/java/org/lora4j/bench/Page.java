@@ -1,0 +1,51 @@
+package org.lora4j.bench;
+
+import java.util.Arrays;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** A report for people, line by line, and what every one of them says of the machine and of who took part. */
+abstract class Page {
+    /** Percent of the processors that others may use without being noticed. */
+    private static final double QUIET = 3;
+
+    final Session session;
+    final StringBuilder text = new StringBuilder();
+    final double gflops;
+    final double gbs;
+
+    Page(Session session) {
+        this.session = session;
+        gflops = session.gemmCeiling();
+        gbs = session.readGBs;
+    }
+
+    final void line(String format, Object... values) {
+        text.append(values.length == 0 ? format : format.formatted(values)).append('\n');
+    }
+
+    /** The title and where the numbers come from. */
+    final void head(String title, Machine machine, String command, String missing) {
+        line("# " + title);
+        line("");
+        line("Written by `%s`; not edited. %s.", command, session.date.substring(0, 10));
+        if (!session.finished) {
+            line("");
+            line("**Unfinished**: %s.", missing);
+        }
+        line("");
+        line("- Machine: %s", machine);
+        session.descriptions.forEach((name, words) -> line("- %s: %s", name, words));
+        session.absent.forEach((name, reason) -> line("- **%s is absent**: %s", name, reason.replace('\n', ' ')));
+        Map<String, Double> ceilings = new TreeMap<>(session.gemmGflops);
+        line("- Ceilings: square product %.0f GFLOP/s (best of %s), reading memory %.1f GB/s by all threads, %d MiB", gflops,
+                ceilings.entrySet().stream().map(e -> e.getKey() + " %.0f".formatted(e.getValue())).toList(), gbs, 512);
+        double[] others = session.othersPercent();
+        if (others.length > 0) {
+            Interval busy = Interval.of(others);
+            line("- Other processes used %.0f %% of the processors while an item was measured (median), at most %.0f %%%s", busy.median(), Arrays.stream(others).max().orElse(0),
+                    busy.median() > QUIET ? ": **the machine was not quiet**, times and intervals are wider for it" : "");
+        }
+        line("");
+    }
+}
