@@ -38,6 +38,10 @@ final class SvdReport extends Page {
         line("An overlap is ‖PᵀQ‖²/2r for the first 2r vectors found and the true ones, the mean squared cosine of the angles between the two spaces. *Products* are "
                 + "those of G or Gᵀ with a block of vectors, *steps* those of the iteration, *converged* means that all residuals are within the default tolerance. "
                 + "*Extra memory* is the most that the device held at a time beside G, U and V included; allowed are 8·(m + n)·4r bytes.");
+        if (session.absent.containsKey("peft")) {
+            line("");
+            line("The columns of svd_lowrank are empty, because its Python is absent; the reason stands above.");
+        }
     }
 
     private void given(List<SvdMeasured> rows) {
