@@ -3,197 +3,162 @@
      NAME(x)    x with the variant's suffix
      TARGET     the function attribute that allows its instructions
      VECTOR     floats in a vector
-     TILE1 … 4  rows of a tile 1 … 4 vectors wide (0: no such tile), as many as the registers hold
-     WIDEST     vectors in the widest tile
-
-   A tile is rows×(width·VECTOR) sums in registers: C += A·B with A[r, p] at a[r·rs + p·ps]. G·V and Gᵀ·Y are the same
-   tile on the packed block of G with rs and ps exchanged. */
+     GROUP      columns of V that are worked on at once: the registers hold 3·GROUP sums
+     MULTIPLY_ADD(SUM, A, B)  SUM += A·B with all three in registers */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
 
-#define INLINE static inline __attribute__((always_inline)) TARGET
-
-#define TILE(ROWS, WIDTH) \
-    INLINE void NAME(tile_##WIDTH)(const float *restrict a, const int64_t rs, const int64_t ps, int64_t count, const float *restrict b, \
-                            int64_t ldb, float *c, int64_t ldc, int add) { \
-        NAME(vec) sum[ROWS][WIDTH]; \
-        UNROLL for (int r = 0; r < ROWS; r++) { \
-            UNROLL for (int w = 0; w < WIDTH; w++) { \
-                sum[r][w] = add ? *(const NAME(vec) *)(c + r * ldc + w * VECTOR) : (NAME(vec)){0}; \
-            } \
-        } \
-        for (int64_t p = 0; p < count; p++) { \
-            NAME(vec) row[WIDTH]; \
-            UNROLL for (int w = 0; w < WIDTH; w++) { \
-                row[w] = *(const NAME(vec) *)(b + w * VECTOR); \
-            } \
-            UNROLL for (int r = 0; r < ROWS; r++) { \
-                UNROLL for (int w = 0; w < WIDTH; w++) { \
-                    sum[r][w] += a[r * rs] * row[w]; \
-                } \
-            } \
-            a += ps; \
-            b += ldb; \
-        } \
-        UNROLL for (int r = 0; r < ROWS; r++) { \
-            UNROLL for (int w = 0; w < WIDTH; w++) { \
-                *(NAME(vec) *)(c + r * ldc + w * VECTOR) = sum[r][w]; \
-            } \
-        } \
-    }
 #define UNROLL _Pragma("GCC unroll 16")
 
-TILE(TILE1, 1)
-TILE(TILE2, 2)
-#if WIDEST > 2
-TILE(TILE3, 3)
-#endif
-#if WIDEST > 3
-TILE(TILE4, 4)
-#endif
-
-/* Y (block×kp) += the packed panel · V, columns [0, cols) of the panel. */
-#define FORWARD(WIDTH) \
-    static __attribute__((noinline)) TARGET void NAME(forward_##WIDTH)(int64_t block, const float *packed, int64_t cols, const float *v, \
-            int64_t ldv, float *y, int64_t kp, int add) { \
-        for (int64_t i = 0; i < block; i += TILE##WIDTH) { \
-            NAME(tile_##WIDTH)(packed + i * PANEL, PANEL, 1, cols, v, ldv, y + i * kp, kp, add); \
+/* Adds products of ROWS rows of a panel of G with a group of Vᵀ to the lanes of their elements of Y. */
+#define FORWARD(ROWS) \
+    static __attribute__((noinline)) TARGET void NAME(forward_##ROWS)(const float *restrict g, int64_t ldg, const float *restrict vt, int64_t vectors, \
+                                                                      float *restrict lanes, int add) { \
+        NAME(vec) sum[ROWS][GROUP]; \
+        UNROLL for (int r = 0; r < ROWS; r++) { \
+            UNROLL for (int c = 0; c < GROUP; c++) { \
+                sum[r][c] = add ? *(const NAME(vec) *)(lanes + (r * GROUP + c) * VECTOR) : (NAME(vec)){0}; \
+            } \
         } \
-    }
-
-/* Z (PANEL×kp, its first cols rows) += the packed panelᵀ · Y. */
-#define BACKWARD(WIDTH) \
-    static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t block, const float *packed, int64_t cols, const float *y, \
-            int64_t kp, float *z, int64_t ldz, int add) { \
-        int64_t j = 0; \
-        for (; j + TILE##WIDTH <= cols; j += TILE##WIDTH) { \
-            NAME(tile_##WIDTH)(packed + j, 1, PANEL, block, y, kp, z + j * ldz, ldz, add); \
-        } \
-        if (j < cols) { \
-            float edge[TILE##WIDTH * WIDTH * VECTOR]; \
-            NAME(tile_##WIDTH)(packed + j, 1, PANEL, block, y, kp, edge, WIDTH * VECTOR, 0); \
-            for (int64_t r = 0; r < cols - j; r++) { \
-                float *to = z + (j + r) * ldz; \
-                for (int64_t c = 0; c < WIDTH * VECTOR; c++) { \
-                    to[c] = add ? to[c] + edge[r * WIDTH * VECTOR + c] : edge[r * WIDTH * VECTOR + c]; \
+        for (int64_t i = 0; i < vectors; i++) { \
+            NAME(vec) row[ROWS]; \
+            UNROLL for (int r = 0; r < ROWS; r++) { \
+                row[r] = *(const NAME(vec) *)(g + r * ldg + i * VECTOR); \
+            } \
+            UNROLL for (int c = 0; c < GROUP; c++) { \
+                const NAME(vec) column = *(const NAME(vec) *)(vt + c * VECTOR); \
+                UNROLL for (int r = 0; r < ROWS; r++) { \
+                    MULTIPLY_ADD(sum[r][c], row[r], column) \
                 } \
+            } \
+            vt += GROUP * VECTOR; \
+        } \
+        UNROLL for (int r = 0; r < ROWS; r++) { \
+            UNROLL for (int c = 0; c < GROUP; c++) { \
+                *(NAME(vec) *)(lanes + (r * GROUP + c) * VECTOR) = sum[r][c]; \
             } \
         } \
     }
-
 FORWARD(1)
-BACKWARD(1)
 FORWARD(2)
-BACKWARD(2)
-#if WIDEST > 2
 FORWARD(3)
+
+/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. */
+#define BACKWARD(WIDTH) \
+    static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *restrict g, int64_t ldg, const float *restrict y, int64_t kp, \
+                                                                        float *restrict zt, int64_t np, int add) { \
+        NAME(vec) sum[GROUP][WIDTH]; \
+        UNROLL for (int c = 0; c < GROUP; c++) { \
+            UNROLL for (int w = 0; w < WIDTH; w++) { \
+                sum[c][w] = add ? *(const NAME(vec) *)(zt + c * np + w * VECTOR) : (NAME(vec)){0}; \
+            } \
+        } \
+        for (int64_t r = 0; r < rows; r++) { \
+            NAME(vec) row[WIDTH]; \
+            UNROLL for (int w = 0; w < WIDTH; w++) { \
+                row[w] = *(const NAME(vec) *)(g + r * ldg + w * VECTOR); \
+            } \
+            UNROLL for (int c = 0; c < GROUP; c++) { \
+                const NAME(vec) of_y = y[r * kp + c] - (NAME(vec)){0}; \
+                UNROLL for (int w = 0; w < WIDTH; w++) { \
+                    MULTIPLY_ADD(sum[c][w], of_y, row[w]) \
+                } \
+            } \
+        } \
+        UNROLL for (int c = 0; c < GROUP; c++) { \
+            UNROLL for (int w = 0; w < WIDTH; w++) { \
+                *(NAME(vec) *)(zt + c * np + w * VECTOR) = sum[c][w]; \
+            } \
+        } \
+    }
+BACKWARD(1)
+BACKWARD(2)
 BACKWARD(3)
-#endif
-#if WIDEST > 3
-FORWARD(4)
-BACKWARD(4)
-#endif
 
-/* Vectors in the next tile of a row that has some left: no lone vector at the end, whose tile is the slowest. */
-INLINE int NAME(width)(int64_t vectors) {
-    return vectors <= WIDEST ? (int)vectors : vectors % WIDEST == 1 && WIDEST > 2 ? WIDEST - 1 : WIDEST;
-}
-
-TARGET static void NAME(pack)(const float *g, int64_t ldg, int64_t rows, int64_t block, int64_t cols, float *packed) {
-    if (cols == PANEL) {
-        for (int64_t i = 0; i < rows; i++) {
-            UNROLL for (int c = 0; c < PANEL; c += VECTOR) {
-                *(NAME(vec) *)(packed + i * PANEL + c) = *(const NAME(vec) *)(g + i * ldg + c);
-            }
+/* The elements of G's rows that are less than a vector, with zeros. */
+static TARGET void NAME(pad)(const step *s, const float *g, int64_t rows, int64_t j, float *tail) {
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t lane = 0; lane < VECTOR; lane++) {
+            tail[r * VECTOR + lane] = j + lane < s->n ? g[r * s->ldg + j + lane] : 0;
         }
-    } else {
-        for (int64_t i = 0; i < rows; i++) {
-            for (int64_t c = 0; c < PANEL; c++) {
-                packed[i * PANEL + c] = c < cols ? g[i * ldg + c] : 0;
-            }
-        }
-    }
-    for (int64_t i = rows * PANEL; i < block * PANEL; i++) {
-        packed[i] = 0;
     }
 }
 
-TARGET static void NAME(run)(const share *s) {
-    const int64_t panels = (s->n + PANEL - 1) / PANEL;
-    for (int64_t i = s->from; i < s->to; i += s->block) {
-        const int64_t rows = s->to - i < s->block ? s->to - i : s->block;
-        /* padding the last block's rows costs at most a tile's worth of work */
-        const int64_t block = rows < s->block ? (rows + LARGEST - 1) / LARGEST * LARGEST : s->block;
-        const float *g = s->g + i * s->ldg;
-        for (int64_t p = 0; p < panels; p++) {
-            const int64_t j = p * PANEL;
-            const int64_t cols = s->n - j < PANEL ? s->n - j : PANEL;
-            NAME(pack)(g + j, s->ldg, rows, block, cols, s->packed);
-            for (int64_t w = 0; w < s->kp / VECTOR;) {
-                const int width = NAME(width)(s->kp / VECTOR - w);
-                const float *v = s->v + j * s->ldv + w * VECTOR;
-                float *y = s->yblock + w * VECTOR;
-                switch (width) {
-                    case 1: NAME(forward_1)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
-                    case 2: NAME(forward_2)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
-#if WIDEST > 2
-                    case 3: NAME(forward_3)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
-#endif
-#if WIDEST > 3
-                    case 4: NAME(forward_4)(block, s->packed, cols, v, s->ldv, y, s->kp, p > 0); break;
-#endif
-                }
-                w += width;
+/* Y of a block's rows, for which lanes has room for a group. */
+static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y) {
+    for (int64_t group = 0; group < s->kp / GROUP; group++) {
+        for (int64_t j = 0, vectors; j < s->n; j += vectors * VECTOR) {
+            vectors = panel_vectors(s, j);
+            const int whole = j + VECTOR <= s->n;
+            const float *vt = s->vt + j * s->kp + group * vectors * GROUP * VECTOR, *from = whole ? g + j : tail;
+            const int64_t ld = whole ? s->ldg : VECTOR;
+            int64_t r = 0;
+            for (; r + 3 <= rows; r += 3) {
+                NAME(forward_3)(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0);
+            }
+            if (r < rows) {
+                (rows - r == 2 ? NAME(forward_2) : NAME(forward_1))(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0);
             }
         }
         for (int64_t r = 0; r < rows; r++) {
-            memcpy(s->y + (i + r) * s->ldy, s->yblock + r * s->kp, s->k * sizeof(float));
-        }
-        if (!s->z) {
-            continue;
-        }
-        /* A row of zeros times a NaN of V is no zero; it must not reach Z. */
-        for (int64_t c = rows * s->kp; c < block * s->kp; c++) {
-            s->yblock[c] = 0;
-        }
-        for (int64_t p = 0; p < panels; p++) {
-            const int64_t j = p * PANEL;
-            const int64_t cols = s->n - j < PANEL ? s->n - j : PANEL;
-            const int add = i > s->from;
-            NAME(pack)(g + j, s->ldg, rows, block, cols, s->packed);
-            for (int64_t w = 0; w < s->kp / VECTOR;) {
-                const int width = NAME(width)(s->kp / VECTOR - w);
-                const float *y = s->yblock + w * VECTOR;
-                float *z = s->z + j * s->ldz + w * VECTOR;
-                switch (width) {
-                    case 1: NAME(backward_1)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
-                    case 2: NAME(backward_2)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
-#if WIDEST > 2
-                    case 3: NAME(backward_3)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
-#endif
-#if WIDEST > 3
-                    case 4: NAME(backward_4)(block, s->packed, cols, y, s->kp, z, s->ldz, add); break;
-#endif
+            for (int64_t c = 0; c < GROUP; c++) {
+                const float *of_y = lanes + (r * GROUP + c) * VECTOR;
+                float sum[VECTOR];
+                for (int i = 0; i < VECTOR; i++) {
+                    sum[i] = of_y[i];
                 }
-                w += width;
+                UNROLL for (int half = VECTOR / 2; half > 0; half /= 2) {
+                    for (int i = 0; i < half; i++) {
+                        sum[i] += sum[i + half];
+                    }
+                }
+                y[r * s->kp + group * GROUP + c] = sum[0];
             }
         }
     }
 }
 
-static const variant NAME(variant) = {VECTOR, LARGEST, NAME(run)};
+/* What a block adds to Zᵀ. */
+static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add) {
+    for (int64_t j = 0; j < s->np; j += 3 * VECTOR) {
+        for (int64_t group = 0; group < s->kp / GROUP; group++) {
+            const float *of_y = y + group * GROUP;
+            float *to = zt + group * GROUP * s->np + j;
+            switch (s->n - j >= 3 * VECTOR ? 3 : (s->n - j) / VECTOR) {
+                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add); break;
+                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add); break;
+                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add); break;
+            }
+            if (s->n - j < 3 * VECTOR && s->n % VECTOR != 0) {
+                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, zt + group * GROUP * s->np + s->np - VECTOR, s->np, add);
+            }
+        }
+    }
+}
 
-#undef TILE
+static TARGET void NAME(run)(const step *s, int64_t from, int64_t to, float *zt, float *memory) {
+    float *y = memory, *lanes = y + s->rows * s->kp, *tail = lanes + s->rows * GROUP * VECTOR;
+    for (int64_t i = from; i < to; i += s->rows) {
+        const int64_t rows = to - i < s->rows ? to - i : s->rows;
+        const float *g = s->g + i * s->ldg;
+        NAME(pad)(s, g, rows, s->n / VECTOR * VECTOR, tail);
+        NAME(rows_of_y)(s, g, rows, tail, lanes, y);
+        for (int64_t r = 0; r < rows; r++) {
+            memcpy(s->y + (i + r) * s->ldy, y + r * s->kp, s->k * sizeof(float));
+        }
+        if (zt) {
+            NAME(add_to_z)(s, g, rows, tail, y, zt, i > from);
+        }
+    }
+}
+
+static const power_variant NAME(power) = {VECTOR, GROUP, NAME(run)};
+
 #undef FORWARD
 #undef BACKWARD
-#undef INLINE
 #undef UNROLL
 #undef NAME
 #undef TARGET
 #undef VECTOR
-#undef TILE1
-#undef TILE2
-#undef TILE3
-#undef TILE4
-#undef WIDEST
-#undef LARGEST
+#undef GROUP
+#undef MULTIPLY_ADD

@@ -15,7 +15,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef int64_t (*lora4j_spower_step_scratch)(const lora4j_team *, int64_t, int64_t, int64_t, int64_t, int)
+ * typedef int64_t (*lora4j_spower_step_scratch)(const lora4j_team *, int64_t, int64_t, int64_t, int)
  * }
  */
 public class lora4j_spower_step_scratch {
@@ -28,13 +28,12 @@ public class lora4j_spower_step_scratch {
      * The function pointer signature, expressed as a functional interface
      */
     public interface Function {
-        long apply(MemorySegment team, long m, long n, long k, long ldv, int with_z);
+        long apply(MemorySegment team, long m, long n, long k, int with_z);
     }
 
     private static final FunctionDescriptor $DESC = FunctionDescriptor.of(
         kernels_h.C_LONG,
         kernels_h.C_POINTER,
-        kernels_h.C_LONG,
         kernels_h.C_LONG,
         kernels_h.C_LONG,
         kernels_h.C_LONG,
@@ -63,9 +62,9 @@ public class lora4j_spower_step_scratch {
     /**
      * Invoke the upcall stub {@code funcPtr}, with given parameters
      */
-    public static long invoke(MemorySegment funcPtr,MemorySegment team, long m, long n, long k, long ldv, int with_z) {
+    public static long invoke(MemorySegment funcPtr,MemorySegment team, long m, long n, long k, int with_z) {
         try {
-            return (long) DOWN$MH.invokeExact(funcPtr, team, m, n, k, ldv, with_z);
+            return (long) DOWN$MH.invokeExact(funcPtr, team, m, n, k, with_z);
         } catch (Throwable ex$) {
             throw new AssertionError("should not reach here", ex$);
         }

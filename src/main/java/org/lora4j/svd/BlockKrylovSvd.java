@@ -18,15 +18,15 @@ import org.lora4j.device.Matrix;
 public final class BlockKrylovSvd implements TopSvd {
     /** The relative residual that is met by default: about the quality of PEFT's svd_lowrank on real gradients. */
     public static final double DEFAULT_TOLERANCE = 1.5e-3;
-    /** Columns of a block: what the products are fast with, and few, for a basis of many degrees; a quarter of many that are sought. */
-    private static final int BLOCK = 16;
+    /** Columns of a block: what the products are fast with, and few, for a basis of many degrees; an eighth of many that are sought. */
+    private static final int BLOCK = 8;
 
     private final double tolerance;
     private final int maxSteps;
 
-    /** Meets {@link #DEFAULT_TOLERANCE}, in at most 16 steps. */
+    /** Meets {@link #DEFAULT_TOLERANCE}, in at most 32 steps. */
     public BlockKrylovSvd() {
-        this(DEFAULT_TOLERANCE, 16);
+        this(DEFAULT_TOLERANCE, 32);
     }
 
     /**
@@ -46,7 +46,7 @@ public final class BlockKrylovSvd implements TopSvd {
     @Override
     public SingularTriplets top(Matrix g, int k, long seed) {
         Triplets.checkCount(g, k);
-        int block = k <= BLOCK / 2 ? BLOCK / 2 : BLOCK * Math.ceilDiv(Math.ceilDiv(k, 4), BLOCK);
+        int block = BLOCK * Math.ceilDiv(Math.ceilDiv(k, 8), BLOCK);
         SingularTriplets found = top(g, k, block, seed);
         if (block < k && Triplets.repeated(found.values(), block)) { // more often perhaps than a block has columns
             found.close();
