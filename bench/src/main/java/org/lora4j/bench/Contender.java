@@ -16,6 +16,11 @@ interface Contender extends Timed, AutoCloseable {
     /** The items that it takes part in; a reason is given in the report for those it doesn't. */
     boolean takes(Item item);
 
+    /** Whether it does the work, and its results are to be verified: else it is something to compare with. */
+    default boolean hasResults() {
+        return true;
+    }
+
     /** Copies all input sets to where it computes and allocates what its form allocates beforehand. */
     void prepare(Item item, Inputs inputs) throws IOException;
 

@@ -12,7 +12,7 @@ import org.lora4j.bench.Lora4jContender.Form;
 import org.lora4j.device.Device;
 import org.lora4j.device.HostDevice;
 
-/** Everybody who takes part: this library first, then the frozen products, then those peers that can be had. */
+/** Everybody who takes part: this library first, then what it is compared with, then those peers that can be had. */
 final class Contenders implements AutoCloseable {
     private interface Opener {
         Contender open() throws IOException;
@@ -49,6 +49,7 @@ final class Contenders implements AutoCloseable {
         for (Form form : Form.values()) {
             all.add(new Lora4jContender(device, form));
         }
+        all.add(new SquareProduct(device));
         all.addAll(peers);
         session.descriptions.put("lora4j", device.description() + ", " + device.library());
         peers.forEach(peer -> session.descriptions.put(peer.name().replace(" usual", ""), peer.description()));

@@ -90,6 +90,11 @@ final class Lora4jContender implements Contender {
     }
 
     @Override
+    public boolean hasResults() {
+        return form == Form.LAYER;
+    }
+
+    @Override
     public void prepare(Item some, Inputs values) {
         item = some;
         inputs = values;

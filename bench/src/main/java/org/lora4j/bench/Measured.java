@@ -29,8 +29,12 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
         return new Measured(item, ours.length, Interval.of(ours), others, ratios, captured, times.absent(), times.othersPercent());
     }
 
-    /** The least time over ours, in percent. */
+    /** The least time over ours, in percent: where that is arithmetic's and a square product took turns, by its speed in the same round. */
     double percentOfLimit(double gflops, double gbs) {
+        Interval square = ratios.get(SquareProduct.NAME);
+        if (square != null && item.isComputeBound(gflops, gbs)) {
+            return 100 * item.flops() / SquareProduct.FLOPS * square.median();
+        }
         return 100 * item.limitMs(gflops, gbs) / ours.median();
     }
 

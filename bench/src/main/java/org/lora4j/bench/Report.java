@@ -43,7 +43,8 @@ final class Report extends Page {
                 + "loaded first, so each of the two OpenBLAS libraries serves its own. *usual* is what users write (a new array for each result; recorded "
                 + "gradients), the plain name the best form known.");
         line("");
-        line("The limit is the larger of operations over the square product's rate and bytes over the reading rate; what each work counts is in `Work.java`.");
+        line("The limit is the larger of operations over the square product's rate and bytes over the reading rate; what each work counts is in `Work.java`. "
+                + "Where operations are the larger, a square product by this library takes turns with the rest, and its rate is that of the same round.");
     }
 
     // ---- goals
