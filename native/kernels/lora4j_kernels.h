@@ -33,8 +33,8 @@ void lora4j_memory_unmap(void *memory, int64_t bytes);
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
-/* Bytes of scratch memory that lora4j_spower_step needs for these arguments; with_z is 0 or 1. */
-int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int with_z);
+/* Bytes of scratch memory that lora4j_spower_step needs for these arguments; ldz is 0 where Z is not wanted. */
+int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldz);
 
 /* Y = G·V and, unless z is NULL, Z = Gᵀ·Y, reading G (m×n) from memory once. V n×k, Y m×k, Z n×k; m, n, k from 1.
    No operand overlaps a result. scratch: aligned to 64 bytes, of any content. One call at a time on a team. The same

@@ -42,6 +42,7 @@ struct step {
     int64_t ldg, ldv, ldy, ldz;
     int64_t rows;           /* of G that are worked on at once */
     int parts;              /* of the rows of G */
+    int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
     float *vt;              /* np×kp: for each panel and each group the panel's vectors of Vᵀ, GROUP of them for each place */
     float *zt;              /* for each part kp×np */
     float *blocks;          /* for each member */
@@ -84,21 +85,23 @@ static int64_t block_floats(const step *s) {
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
 #include "power_step_variant.h"
 
-static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int with_z) {
+/* ldz is 0 where Z is not wanted. */
+static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldz) {
     const int threads = lora4j_team_threads(team);
     step s = {.variant = CHOSEN(team, &power), .m = m, .n = n, .k = k};
     s.np = round_up(n, s.variant->vector);
     s.kp = round_up(k, s.variant->group);
-    const double operations = (with_z ? 4.0 : 2.0) * (double)m * (double)n * (double)k;
+    const double operations = (ldz ? 4.0 : 2.0) * (double)m * (double)n * (double)k;
     s.parts = operations < ALONE ? 1 : (int)(m < threads ? m : threads);
     const int64_t cached = lora4j_second_level_cache() / 2 / (n * (int64_t)sizeof(float)) / 3 * 3;
     s.rows = cached < 3 ? 3 : cached < MOST_ROWS ? cached : MOST_ROWS;
-    s.scratch = round_up(s.np * s.kp, 16) * (1 + (with_z ? s.parts : 0)) + block_floats(&s) * threads;
+    s.vt_in_z = ldz == k && s.kp == k && s.np == n;
+    s.scratch = round_up(s.np * s.kp, 16) * (!s.vt_in_z + (ldz ? s.parts : 0)) + block_floats(&s) * threads;
     return s;
 }
 
-int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int with_z) {
-    return plan(team, m, n, k, with_z).scratch * (int64_t)sizeof(float);
+int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldz) {
+    return plan(team, m, n, k, ldz).scratch * (int64_t)sizeof(float);
 }
 
 /* Vᵀ's vectors for one panel. */
@@ -146,7 +149,7 @@ static void add_parts(const void *job, int panel, int member) {
 
 void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, const float *g, int64_t ldg, const float *v, int64_t ldv,
                         float *y, int64_t ldy, float *z, int64_t ldz, void *scratch) {
-    step s = plan(team, m, n, k, z != NULL);
+    step s = plan(team, m, n, k, z ? ldz : 0);
     s.g = g;
     s.ldg = ldg;
     s.v = v;
@@ -155,8 +158,8 @@ void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, cons
     s.ldy = ldy;
     s.z = z;
     s.ldz = ldz;
-    s.vt = scratch;
-    s.blocks = s.vt + round_up(s.np * s.kp, 16);
+    s.vt = s.vt_in_z ? z : scratch;
+    s.blocks = (float *)scratch + (s.vt_in_z ? 0 : round_up(s.np * s.kp, 16));
     s.zt = s.blocks + block_floats(&s) * lora4j_team_threads(team);
     const int panels = (int)((n + PANEL - 1) / PANEL);
     lora4j_members_run(team->members, transpose_v, &s, panels);

@@ -15,7 +15,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef int64_t (*lora4j_spower_step_scratch)(const lora4j_team *, int64_t, int64_t, int64_t, int)
+ * typedef int64_t (*lora4j_spower_step_scratch)(const lora4j_team *, int64_t, int64_t, int64_t, int64_t)
  * }
  */
 public class lora4j_spower_step_scratch {
@@ -28,7 +28,7 @@ public class lora4j_spower_step_scratch {
      * The function pointer signature, expressed as a functional interface
      */
     public interface Function {
-        long apply(MemorySegment team, long m, long n, long k, int with_z);
+        long apply(MemorySegment team, long m, long n, long k, long ldz);
     }
 
     private static final FunctionDescriptor $DESC = FunctionDescriptor.of(
@@ -37,7 +37,7 @@ public class lora4j_spower_step_scratch {
         kernels_h.C_LONG,
         kernels_h.C_LONG,
         kernels_h.C_LONG,
-        kernels_h.C_INT
+        kernels_h.C_LONG
     );
 
     /**
@@ -62,9 +62,9 @@ public class lora4j_spower_step_scratch {
     /**
      * Invoke the upcall stub {@code funcPtr}, with given parameters
      */
-    public static long invoke(MemorySegment funcPtr,MemorySegment team, long m, long n, long k, int with_z) {
+    public static long invoke(MemorySegment funcPtr,MemorySegment team, long m, long n, long k, long ldz) {
         try {
-            return (long) DOWN$MH.invokeExact(funcPtr, team, m, n, k, with_z);
+            return (long) DOWN$MH.invokeExact(funcPtr, team, m, n, k, ldz);
         } catch (Throwable ex$) {
             throw new AssertionError("should not reach here", ex$);
         }

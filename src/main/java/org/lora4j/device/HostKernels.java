@@ -140,7 +140,7 @@ final class HostKernels {
     /** Y ← G·V and, unless {@code z} is null, Z ← Gᵀ·Y. All float32 and none empty. */
     void powerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
         meet();
-        reserve(library.scratch(team, g.rows(), g.cols(), v.cols(), z != null));
+        reserve(library.scratch(team, g.rows(), g.cols(), v.cols(), z));
         library.powerStep(team, g, v, y, z, scratch);
     }
 

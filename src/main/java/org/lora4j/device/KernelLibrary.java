@@ -124,8 +124,8 @@ final class KernelLibrary {
         lora4j_sgemm.invoke(gemm, team, opA == Op.NONE ? 0 : 1, opB == Op.NONE ? 0 : 1, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c, ldc);
     }
 
-    long scratch(MemorySegment team, long m, long n, long k, boolean withZ) {
-        return lora4j_spower_step_scratch.invoke(scratch, team, m, n, k, withZ ? 1 : 0);
+    long scratch(MemorySegment team, long m, long n, long k, Matrix z) {
+        return lora4j_spower_step_scratch.invoke(scratch, team, m, n, k, z == null ? 0 : z.leadingDimension());
     }
 
     void powerStep(MemorySegment team, Matrix g, Matrix v, Matrix y, Matrix z, MemorySegment scratch) {
