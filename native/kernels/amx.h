@@ -1,8 +1,8 @@
 /* float32 as bfloat16 for AMX, whose tiles multiply bfloat16 and sum in float32.
  *
  * A float32 has 24 bits, a bfloat16 8: x = x₁ + x₂ + x₃ exactly, each of them a bfloat16, |x₂| ≤ 2⁻⁸·|x| and |x₃| ≤ 2⁻¹⁷·|x|. Of the nine
- * products of a·b six are made; a₂·b₃, a₃·b₂ and a₃·b₃ are left out, together at most 2⁻²⁴·|a·b| and a little, what one product in float32
- * is rounded by. (Henry, Tang and Heinecke, Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations, arXiv
+ * products of a·b six are made; a₂·b₃, a₃·b₂ and a₃·b₃ are left out, together less than 2⁻²⁴·|a·b|, by which one product
+ * in float32 is rounded. (Henry, Tang and Heinecke, Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations, arXiv
  * 1904.06376.)
  *
  * Six of AMX's products take less than half the time of one of AVX-512's where no other thread uses the processor's core; where one does, about
@@ -55,11 +55,12 @@ AMX_INLINE __m512i larger(__m512i largest, __m512 x) {
     return _mm512_max_epu32(largest, _mm512_slli_epi32((__m512i)x, 1));
 }
 
-/* Whether the tiles multiply numbers of these largest magnitudes, as `larger` keeps them. An ∞ has no second term, and from 2¹²⁷ on the first may
-   be one. And what is below 2⁻¹²⁶, a term or a product, the tiles take for 0: to a sum it is nothing beside a product of 2⁻¹⁰⁰. */
+/* Whether the tiles multiply numbers of these largest magnitudes, as `larger` keeps them. An ∞ has no second term, from 2¹²⁷ on the first may
+   be one, and large products may become one in another order than AVX-512's. And what is below 2⁻¹²⁶, a term or a product, the tiles take for
+   0: for terms (2⁻¹²⁶ and a little)·(|a| + |b|) of a product may be lost, and 2⁻¹²⁶ for each of six. The largest are 2⁻¹⁰⁰ at least. */
 static inline int tiles_take(uint32_t a, uint32_t b) {
-    const uint32_t most = 254u << 24, least = (127u - 100) << 24;
-    return a < most && b < most && (a == 0 || b == 0 || (a >= least && b >= least && (a >> 24) + (b >> 24) >= 2 * 127 - 100));
+    const uint32_t most = 254u << 24, least = (127u - 100) << 24, product = (a >> 24) + (b >> 24);
+    return a < most && b < most && (a == 0 || b == 0 || (a >= least && b >= least && product >= 2 * 127 - 100 && product <= 2 * 127 + 100));
 }
 
 AMX_INLINE void transpose_block(__m512 x[SIDE]) {
@@ -142,8 +143,8 @@ static AMX_TARGET __m512i pack_columns(const float *b, int64_t ldb, int transpos
     return largest;
 }
 
-/* Adds the products of packed chunks to the tiles 0 … 3, a row of two for each of A's. The products a₁·b₃, a₁·b₂, a₁·b₁, a₃·b₁,
-   a₂·b₁, a₂·b₂: from one to the next either A's tiles change or B's. */
+/* Adds the products of packed chunks to the tiles 0 … 3, a row of two for each of A's. The products a₂·b₂, a₂·b₁, a₃·b₁,
+   a₁·b₁, a₁·b₂, a₁·b₃: from one to the next either A's tiles change or B's, and a product with 1 is exact. */
 #define LOAD_A(TERM) \
     _tile_loadd(4, a + (TERM) * TERM_BYTES, 64); \
     if (rows > 1) { \
@@ -167,18 +168,18 @@ static AMX_TARGET __m512i pack_columns(const float *b, int64_t ldb, int transpos
     }
 AMX_INLINE void multiply_chunks(const int rows, const int columns, int64_t chunks, const char *a, const char *b) {
     for (; chunks > 0; chunks--, a += CHUNK_BYTES, b += CHUNK_BYTES) {
-        LOAD_A(0)
-        LOAD_B(2)
-        MULTIPLY()
+        LOAD_A(1)
         LOAD_B(1)
         MULTIPLY()
         LOAD_B(0)
         MULTIPLY()
         LOAD_A(2)
         MULTIPLY()
-        LOAD_A(1)
+        LOAD_A(0)
         MULTIPLY()
         LOAD_B(1)
+        MULTIPLY()
+        LOAD_B(2)
         MULTIPLY()
     }
 }

@@ -29,7 +29,7 @@ void lora4j_memory_unmap(void *memory, int64_t bytes);
 
 /* C = α·op(A)·op(B) + β·C for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; α not 0; C is not read
    where β is 0, and overlaps neither A nor B. The same arguments give the same bits, with any number of threads. "amx" makes large products
-   of bfloat16 terms: an error of at most 2⁻²⁴·|a·b| beside that of summing in float32 (amx.h). */
+   of bfloat16 terms: an error of at most 2⁻²⁴·|a·b| + 2⁻¹²⁵·(|a| + |b| + 3) beside that of summing in float32 (amx.h). */
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 

@@ -39,6 +39,7 @@ typedef struct product product;
 typedef struct {
     int64_t tile, sliver;       /* rows and columns of C that are summed at once */
     int64_t chunk, depth, columns;     /* the most products of a sum that are made at once, and the most columns of a block of B */
+    int64_t packed_bytes;       /* of an element */
     void (*multiply_block)(const product *s, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *packed);
 } product_variant;
 
@@ -162,7 +163,7 @@ static void multiply(lora4j_team *team, const product_variant *variant, int tran
     product s = {.variant = variant, .transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
                  .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .down = down, .across = across, .depth = round_up((k + depths - 1) / depths, variant->chunk), .packed = team->packed};
     /* a block of B takes at most half of the second-level cache */
-    s.columns = lora4j_second_level_cache() / 2 / (variant->depth * (int64_t)sizeof(float)) / variant->sliver * variant->sliver;
+    s.columns = lora4j_second_level_cache() / 2 / (variant->depth * variant->packed_bytes) / variant->sliver * variant->sliver;
     s.columns = s.columns < variant->sliver ? variant->sliver : least(s.columns, variant->columns);
     divide(&s, lora4j_team_threads(team), variant->tile, variant->sliver);
     lora4j_members_run(team->members, multiply_part, &s, s.row_parts * s.column_parts);

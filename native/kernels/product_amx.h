@@ -43,7 +43,8 @@ static AMX_TARGET void pack_block_amx(const float *b, int64_t ldb, int transpose
     }
 }
 
-/* Sums of a pair of tiles' rows and columns, or of one tile's. */
+/* Sums of a pair of tiles' rows and columns, or of one tile's. Functions of their own, since the compiler does not know that loading a tile reads
+   memory: what was packed must be there before. */
 #define SUM(NAME, ROWS, COLUMNS) \
     static __attribute__((noinline)) AMX_TARGET void NAME(int64_t chunks, const char *a, const char *b, float *sums) { \
         _tile_zero(0); \
@@ -68,17 +69,8 @@ SUM(sum_above, 2, 1)
 SUM(sum_four, 2, 2)
 #undef SUM
 
-/* C = α·S + β·C for what was summed. */
+/* C = α·S + β·C for what was summed. C is not transposed: products with few columns are not AMX's. */
 static AMX_TARGET void add_sums_amx(const product *s, const float *sums, int64_t rows, int64_t columns, float *c) {
-    if (s->across != 1) {
-        for (int64_t r = 0; r < rows; r++) {
-            for (int64_t j = 0; j < columns; j++) {
-                float *to = c + r * s->down + j * s->across;
-                *to = s->beta == 0 ? s->alpha * sums[r * PAIR + j] : s->alpha * sums[r * PAIR + j] + s->beta * *to;
-            }
-        }
-        return;
-    }
     const __m512 alpha = _mm512_set1_ps(s->alpha), beta = _mm512_set1_ps(s->beta);
     for (int64_t j = 0; j < columns; j += SIDE) {
         const __mmask16 mask = lanes(columns - j);
@@ -110,7 +102,7 @@ static AMX_TARGET void multiply_block_amx(const product *s, int64_t i0, int64_t 
                     if (tiles_take(packed->largest_a[a], packed->largest_b[b])) {
                         (rows > SIDE ? columns > SIDE ? sum_four : sum_above : columns > SIDE ? sum_beside : sum_one)
                             ((now.k + CHUNK - 1) / CHUNK, packed->a + a * PAIR_BYTES, packed->b + b * PAIR_BYTES, packed->sums);
-                        add_sums_amx(&now, packed->sums, rows, columns, now.c + i * s->down + j * s->across);
+                        add_sums_amx(&now, packed->sums, rows, columns, now.c + i * s->down + j);
                     } else {
                         multiply_block_avx512(&now, i, i + rows, j, j + columns, memory);
                     }
@@ -121,4 +113,4 @@ static AMX_TARGET void multiply_block_amx(const product *s, int64_t i0, int64_t 
     _tile_release();
 }
 
-static const product_variant product_amx = {PAIR, PAIR, CHUNK, AMX_DEPTH, AMX_COLUMNS, multiply_block_amx};
+static const product_variant product_amx = {PAIR, PAIR, CHUNK, AMX_DEPTH, AMX_COLUMNS, TERMS * 2, multiply_block_amx};

@@ -17,14 +17,14 @@ import java.util.function.IntSupplier;
  *   <li>{@code off}: BLAS alone,
  *   <li>{@code amx}, {@code avx512}, {@code avx2}, {@code portable}: this one, or an error. amx is avx512 but for products of 64 rows
  *       and columns and more, of sums of 128 and more: there each float32 is the sum of three bfloat16, and of the nine products of two
- *       of them the six that count are summed in float32, an error of at most 2⁻²⁴·|a·b| beside that of summing (Henry, Tang and
+ *       of them the six that count are summed in float32, an error of at most 2⁻²⁴·|a·b| + 2⁻¹²⁵·(|a| + |b| + 3) beside that of summing (Henry, Tang and
  *       Heinecke, arXiv 1904.06376); what is not finite, and where 32 rows of A or columns of B have no element of 2⁻¹⁰⁰, or no
  *       product of two has, avx512 multiplies.
  * </ul>
  * They need the processors, which BLAS's threads keep busy for some 25 ms after each product, looking for work: whoever
  * makes many power steps says so by {@link Device#powerSteps}, and BLAS has one thread meanwhile.
  *
- * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 2.4 MB each into which operands of products
+ * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 2.7 MB each into which operands of products
  * are packed (not counted, as BLAS's own are not), and scratch memory that grows to what the largest power step needs. Both
  * begin when they are first needed and end with the device.
  */

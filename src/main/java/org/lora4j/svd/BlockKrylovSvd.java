@@ -33,7 +33,7 @@ public final class BlockKrylovSvd implements TopSvd {
      * Stops when no residual exceeds {@code tolerance}, or after {@code maxSteps}; the certificate says which.
      *
      * @param tolerance of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁, positive
-     * @param maxSteps from 1
+     * @param maxSteps from 1; each adds a block to the basis, of 8 columns for k up to 64, of k/8 or a little more beyond
      */
     public BlockKrylovSvd(double tolerance, int maxSteps) {
         if (!(tolerance > 0) || maxSteps < 1) {

@@ -160,6 +160,36 @@ class HostProductTest extends KernelsTest {
         assertBadOnly(kernels, a, b, Op.NONE, -1, 89);
     }
 
+    /** Else what is tested here would be AVX-512. */
+    @Test
+    void largeProductsAreMadeByTiles() {
+        HostKernels tiles = open("amx", 1);
+        HostKernels vectors = open("avx512", 1);
+        for (int m : new int[] {63, 64}) {
+            Matrix a = random(m, 128);
+            Matrix b = random(128, 64);
+            Matrix c = device.allocate(TYPE, m, 64);
+            Matrix d = device.allocate(TYPE, m, 64);
+            multiply(tiles, m, 64, 128, 1, a, Op.NONE, b, Op.NONE, 0, c);
+            multiply(vectors, m, 64, 128, 1, a, Op.NONE, b, Op.NONE, 0, d);
+            assertEquals(m < 64, Arrays.equals(c.read(), d.read()), "the same bits with " + m + " rows");
+        }
+    }
+
+    /** A product with the identity is how matrices are transposed. */
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void productsWithTheIdentityAreExact(String variant) {
+        HostKernels kernels = open(variant, 2);
+        Matrix a = random(200, 200);
+        Matrix c = device.allocate(TYPE, 200, 200);
+        Matrix identity = Reference.identity(200).on(device, TYPE);
+        multiply(kernels, 200, 200, 200, 1, a, Op.NONE, identity, Op.NONE, 0, c);
+        assertArrayEquals(a.read(), c.read());
+        multiply(kernels, 200, 200, 200, 1, identity, Op.NONE, a, Op.TRANSPOSE, 0, c);
+        assertArrayEquals(Reference.of(a).transpose().data(), c.read());
+    }
+
     /**
      * One product to each sum, of numbers with all 24 bits: with bfloat16 terms at most 2⁻²⁴ of it is left out, and each of six additions
      * and α round by 2⁻²⁴.
@@ -179,16 +209,27 @@ class HostProductTest extends KernelsTest {
         for (int i = 0; i < 64; i++) {
             b.data()[i * 80 + i / 8] = ends[i / 8];
         }
-        for (double scale : new double[] {1, 0x1p-90, 0x1p-105, 0x1p60}) { // numbers that tiles would take for 0 too
-            Reference scaled = a.times(scale);
-            Matrix c = device.allocate(TYPE, 96, 80);
-            multiply(kernels, 96, 80, 128, 1, scaled.on(device, TYPE), Op.NONE, b.on(device, TYPE), Op.NONE, 0, c);
-            Reference expected = scaled.times(b);
-            Reference result = Reference.of(c);
-            for (int i = 0; i < 96; i++) {
-                for (int j = 0; j < 80; j++) {
-                    assertEquals(expected.at(i, j), result.at(i, j), (1 + 7) * 0x1p-24 * Math.abs(expected.at(i, j)), variant + " " + scale + " (" + i + ", " + j + ")");
-                }
+        for (double scale : new double[] {1, 0x1p-90, 0x1p-105, 0x1p60, 0x1p119}) { // numbers that tiles would take for 0 too
+            assertSingleProducts(kernels, a.times(scale), b, 0, variant + " " + scale);
+        }
+        for (int i = 0; i < 96; i++) { // small rows beside others: what tiles take for 0 there is at most 2⁻¹²⁵·(|a| + |b| + 3)
+            for (int p = 0; p < 128; p++) {
+                a.data()[i * 128 + p] = Math.scalb(a.data()[i * 128 + p], -2 * i);
+            }
+        }
+        assertSingleProducts(kernels, a, b, 0x1p-125, variant + " mixed");
+    }
+
+    private void assertSingleProducts(HostKernels kernels, Reference a, Reference b, double lost, String what) {
+        Matrix c = device.allocate(TYPE, a.rows(), b.cols());
+        multiply(kernels, a.rows(), b.cols(), a.cols(), 1, a.on(device, TYPE), Op.NONE, b.on(device, TYPE), Op.NONE, 0, c);
+        Reference product = a.times(b);
+        Reference result = Reference.of(c);
+        for (int i = 0; i < a.rows(); i++) {
+            for (int j = 0; j < b.cols(); j++) {
+                double expected = product.at(i, j);
+                double bound = (1 + 7) * 0x1p-24 * Math.abs(expected) + lost * (Math.abs(a.at(i, i)) + Math.abs(b.at(i, j)) + 3);
+                assertEquals(expected, result.at(i, j), bound, what + " (" + i + ", " + j + ")");
             }
         }
     }
