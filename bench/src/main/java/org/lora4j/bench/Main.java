@@ -147,6 +147,9 @@ public final class Main implements Callable<Integer> {
         bar.setExtraMessage(" loading");
         try (Contenders contenders = new Contenders(session, threads, python, bench, svd ? Set.of("peft") : Contenders.PEERS)) {
             session.absent.forEach((name, reason) -> OUT.println(System.lineSeparator() + "absent: " + name + ": " + reason));
+            if (!decompositions.isEmpty()) {
+                contenders.probe(threads); // the report needs the ceilings even of a run that is stopped
+            }
             if (!decompositions(decompositions, contenders, seconds, bar)) {
                 return false;
             }

@@ -118,7 +118,7 @@ final class PairedRun {
                 absent.put(c.name(), String.valueOf(e.getMessage()));
             }
         }
-        int rounds = (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
+        int rounds = round == 0 ? FEWEST_ROUNDS : (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
         long began = System.nanoTime();
         double before = Machine.othersSeconds();
         Map<String, double[]> ms = rounds(calls, slow, rounds);

@@ -32,7 +32,7 @@ final class SvdRun {
         contenders.python().ifPresent(python -> all.add(new LowRankContender(python)));
     }
 
-    /** Measures one item in seven rounds; every singular value that was found is verified first. */
+    /** Measures one item in seven rounds, three of what takes over 3 s; every singular value that was found is verified first. */
     SvdMeasured measure(SvdItem item) throws IOException {
         if (!item.sameGradients(last)) {
             gradients = null; // not both in memory
