@@ -47,6 +47,11 @@ record ProductSvd(SmallMatrix left, double[] values, SmallMatrix right) {
         }
     }
 
+    /** K of full rank such that A·K is orthonormal and spans A's columns, from {@code gram}, AᵀA. */
+    static SmallMatrix orthonormal(Device device, SmallMatrix gram) {
+        return Root.of(device, gram).k;
+    }
+
     /** The same without the triplets whose values are not above {@code threshold} times the first. */
     ProductSvd above(double threshold) {
         int found = 0;

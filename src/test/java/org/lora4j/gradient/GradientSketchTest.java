@@ -11,6 +11,7 @@ import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.lora4j.DeviceTest;
 import org.lora4j.Reference;
 import org.lora4j.Types;
@@ -86,7 +87,17 @@ class GradientSketchTest extends DeviceTest {
     @ParameterizedTest
     @MethodSource(Types.FULL)
     void eachPassComesNearerToTheOptimum(DataType type) {
-        Streams s = Streams.decaying(M, N, type, 3, 80, 0.85, 16);
+        eachPassComesNearerToTheOptimum(type, Streams.decaying(M, N, type, 3, 80, 0.85, 16));
+    }
+
+    /** The same where each micro-batch has more rows than the sketch columns: the subspace is iterated. */
+    @ParameterizedTest
+    @MethodSource(Types.FULL)
+    void manyRowsAtOnceComeAsNear(DataType type) {
+        eachPassComesNearerToTheOptimum(type, Streams.decaying(M, N, type, 3, 240, 0.93, 80));
+    }
+
+    private void eachPassComesNearerToTheOptimum(DataType type, Streams s) {
         Reference g = s.gradient();
         int k = 16;
         try (Matrix on = g.on(device, type); SingularTriplets exact = new ExactSvd().top(on, k, 0)) {
@@ -218,20 +229,50 @@ class GradientSketchTest extends DeviceTest {
         }
     }
 
+    /** What a micro-batch of many rows adds at right angles to all before is found too, and one of zeros adds nothing. */
+    @Test
+    void manyRowsInNewDirectionsAreFound() {
+        DataType type = DataType.FLOAT32;
+        try (GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1); Matrix x = device.allocate(type, 80, N); Matrix dy = device.allocate(type, 80, M)) {
+            sketch.update(x, dy);
+            Reference g = Reference.zeros(M, N);
+            for (int from : new int[] {0, 20}) {
+                device.fill(x, 0);
+                device.fill(dy, 0);
+                for (int i = 0; i < 20; i++) {
+                    double size = Math.pow(0.9, i);
+                    x.view(i, i + 1, from + i, from + i + 1).write(size);
+                    dy.view(i, i + 1, from + i, from + i + 1).write(1);
+                    g.data()[(from + i) * N + from + i] = (float) size;
+                }
+                sketch.update(x, dy);
+            }
+            try (SingularTriplets t = sketch.top(40, 0)) {
+                assertEquals(40, t.numericalRank());
+                assertEquals(0, left(g, t), 1e-5);
+            }
+        }
+    }
+
     /** Many times l rows of a G of rank 12: what replaces them does not drift. */
     @ParameterizedTest
     @MethodSource(Types.FULL)
     void aLongStreamOfLowRankIsFoundExactly(DataType type) {
         Streams s = Streams.random(M, N, type, 7, 12);
-        try (GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1); Matrix x = s.x().get(0).on(device, type); Matrix dy = s.dy().get(0).on(device, type)) {
-            int times = 256;
-            for (int i = 0; i < times; i++) {
-                sketch.update(x, dy);
-            }
-            Reference g = s.gradient().times(times);
-            try (SingularTriplets t = sketch.top(16, 0)) {
-                assertEquals(0, left(g, t), times * type.unitRoundoff(), "each sum of P and Q is rounded");
-                assertEquals(12, t.numericalRank());
+        for (int rows : new int[] {12, 80}) { // 80: more than the sketch has columns, all but 12 of them zeros
+            try (GradientSketch sketch = new GradientSketch(device, type, M, N, L, 1); Matrix x = device.allocate(type, rows, N);
+                    Matrix dy = device.allocate(type, rows, M)) {
+                x.rows(rows - 12, rows).write(s.x().get(0).data());
+                dy.rows(rows - 12, rows).write(s.dy().get(0).data());
+                int times = 256;
+                for (int i = 0; i < times; i++) {
+                    sketch.update(x, dy);
+                }
+                Reference g = s.gradient().times(times);
+                try (SingularTriplets t = sketch.top(16, 0)) {
+                    assertEquals(0, left(g, t), times * type.unitRoundoff(), "each sum of P and Q is rounded");
+                    assertEquals(12, t.numericalRank());
+                }
             }
         }
     }
@@ -259,9 +300,10 @@ class GradientSketchTest extends DeviceTest {
         }
     }
 
-    @Test
-    void scaleDoesNotMatter() {
-        Streams s = Streams.decaying(M, N, DataType.FLOAT32, 5, 60, 0.8, 30);
+    @ParameterizedTest
+    @ValueSource(ints = {30, 80})
+    void scaleDoesNotMatter(int step) {
+        Streams s = Streams.decaying(M, N, DataType.FLOAT32, 5, 2 * step, Math.pow(0.8, 30.0 / step), step); // above float32's least in any scale
         try (GradientSketch one = of(s, DataType.FLOAT32, 1); SingularTriplets t = one.top(8, 0)) {
             for (double scale : new double[] {0x1p-50, 0x1p50}) {
                 GradientSketch other = of(s.times(scale, scale), DataType.FLOAT32, 1);
