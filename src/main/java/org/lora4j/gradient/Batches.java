@@ -53,6 +53,16 @@ final class Batches {
         }
     }
 
+    /** Refuses what is not finite, and numbers whose squares, as in a Gram matrix, leave float64's range. */
+    static void checkSquares(String what, Matrix a) {
+        checkFinite(what, a);
+        double largest = Math.abs(a.device().largest(a));
+        if (a.type() == DataType.FLOAT64 && largest != 0 && (largest < 0x1p-400 || largest > 0x1p400)) {
+            throw new IllegalArgumentException("the largest element of the " + what + " is " + largest + ", out of range: it must be 0 or from 2^-400 to 2^400, "
+                    + "for the sums of squares that a sketch is made by");
+        }
+    }
+
     static void checkCount(int k, long most, String why) {
         if (k < 1 || k > most) {
             throw new IllegalArgumentException(k + " singular triplets: from 1 to " + most + " can be had, " + why);

@@ -125,8 +125,8 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     public void update(Matrix x, Matrix dy) {
         Batches.checkOpen(closed, "gradient sketch");
         Batches.check(device, type, m, n, x, dy);
-        Batches.checkFinite("micro-batch's x", x);
-        Batches.checkFinite("micro-batch's dy", dy);
+        Batches.checkSquares("micro-batch's x", x);
+        Batches.checkSquares("micro-batch's dy", dy);
         orClose(() -> {
             probes.update(x, dy);
             if (x.rows() > left.cols()) {
@@ -142,7 +142,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     private void orClose(Runnable change) {
         try {
             change.run();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) { // the heap's end too
             close();
             throw e;
         }
@@ -151,7 +151,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     /** Adds at most s rows: behind those in P and Q where they have room, else together they are replaced by their leading triplets. */
     private void add(Matrix x, Matrix dy) {
         if (x.rows() > left.cols() - used) {
-            replace(product().plus(new Part(dy, Op.TRANSPOSE), new Part(x, Op.TRANSPOSE)));
+            replace(productAnd(new Part(dy, Op.TRANSPOSE), new Part(x, Op.TRANSPOSE)));
             return;
         }
         for (long i = 0; i < x.rows(); i += identity.rows()) { // transposed by products with the identity
@@ -192,7 +192,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         orClose(() -> {
             probes.add(other.probes);
             if (other.used > left.cols() - used) {
-                replace(product().plus(new Part(other.left.columns(0, other.used)), new Part(other.right.columns(0, other.used))));
+                replace(productAnd(new Part(other.left.columns(0, other.used)), new Part(other.right.columns(0, other.used))));
             } else {
                 device.copy(other.left.columns(0, other.used), left.columns(used, used + other.used));
                 device.copy(other.right.columns(0, other.used), right.columns(used, used + other.used));
@@ -221,7 +221,12 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     }
 
     private ThinProduct product() {
-        return ThinProduct.of(new Part(left.columns(0, used)), new Part(right.columns(0, used)));
+        return ThinProduct.of(new Part[] {new Part(left.columns(0, used))}, new Part[] {new Part(right.columns(0, used))});
+    }
+
+    /** P·Qᵀ + p·qᵀ. */
+    private ThinProduct productAnd(Part p, Part q) {
+        return ThinProduct.of(new Part[] {new Part(left.columns(0, used)), p}, new Part[] {new Part(right.columns(0, used)), q});
     }
 
     /**
@@ -239,7 +244,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         try {
             images = Allocations.all(device, type, new long[][] {{m, c}, {n, c}});
             return new GradientRefinement(bases[0], bases[1], images[0], images[1], probes, 2);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             Allocations.close(bases);
             Allocations.close(images);
             probes.close();

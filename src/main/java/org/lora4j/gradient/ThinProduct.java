@@ -15,14 +15,9 @@ record ThinProduct(Part[] left, Core core, Part[] right) {
         SmallMatrix of(SmallMatrix left, SmallMatrix right, int k);
     }
 
-    /** P·Qᵀ. */
-    static ThinProduct of(Part p, Part q) {
-        return new ThinProduct(new Part[] {p}, (ofLeft, ofRight, k) -> SmallMatrix.identity(ofLeft.rows()), new Part[] {q});
-    }
-
-    /** P·Qᵀ + p·qᵀ. */
-    ThinProduct plus(Part p, Part q) {
-        return new ThinProduct(new Part[] {left[0], p}, core, new Part[] {right[0], q});
+    /** P₁·Q₁ᵀ + P₂·Q₂ᵀ + …. */
+    static ThinProduct of(Part[] p, Part[] q) {
+        return new ThinProduct(p, (ofLeft, ofRight, k) -> SmallMatrix.identity(ofLeft.rows()), q);
     }
 
     /**
@@ -65,7 +60,7 @@ record ThinProduct(Part[] left, Core core, Part[] right) {
             ProductSvd.fixSigns(made[0], made[1]);
             double[] values = Arrays.copyOf(found.values(), k);
             return new SingularTriplets(made[0], values, made[1], ProductSvd.rank(values, made[0], v), probes.certificate(made[0], values, made[1], passes));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             Allocations.close(made);
             throw e;
         }
@@ -79,7 +74,7 @@ record ThinProduct(Part[] left, Core core, Part[] right) {
             ThinColumns.orthonormal(found.left(), completion, made[0], left);
             ThinColumns.orthonormal(found.right(), completion + 1, made[1], right);
             return made;
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             Allocations.close(made);
             throw e;
         }

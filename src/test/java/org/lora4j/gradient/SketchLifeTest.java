@@ -190,4 +190,20 @@ class SketchLifeTest extends DeviceTest {
             });
         }
     }
+
+    /** Squares of these would be 0 or ∞, and a sketch of nothing would count as converged. */
+    @ParameterizedTest
+    @ValueSource(doubles = {1e-165, 1e155})
+    void squaresBeyondTheRangeAreRefused(double value) {
+        try (Matrix x = device.allocate(DataType.FLOAT64, 3, N); Matrix dy = device.allocate(DataType.FLOAT64, 3, M);
+                GradientSketch sketch = new GradientSketch(device, DataType.FLOAT64, M, N, L, 1)) {
+            device.fill(x, 1);
+            device.fill(dy, value);
+            String message = assertThrows(IllegalArgumentException.class, () -> sketch.update(x, dy)).getMessage();
+            assertTrue(message.contains("dy is " + value + ", out of range"), message);
+            device.fill(dy, 1);
+            sketch.update(x, dy); // as it was
+            assertEquals(1, sketch.batches());
+        }
+    }
 }
