@@ -10,15 +10,11 @@
 
 #include <stddef.h>
 
-/* Columns of G that are worked on at once. */
-#ifndef PANEL
-enum { PANEL = 1024 };
-#endif
+/* Columns of G that are worked on at once: their Vᵀ for a group takes a third of a first-level cache, which another thread may share. */
+enum { PANEL = 512 };
 
 /* The most rows of G that are worked on at once. */
-#ifndef MOST_ROWS
 enum { MOST_ROWS = 48 };
-#endif
 
 /* Floating-point operations below which one thread does it all: about 15 µs. */
 enum { ALONE = 6000000 };
