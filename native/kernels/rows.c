@@ -56,6 +56,12 @@ static inline int32_t magnitude(float x) {
     static TARGET double dot_##NAME(const float *a, const float *b, int64_t n) { \
         double sum[LANES] = {0}; \
         int64_t j = 0; \
+        for (; a == b && j + LANES <= n; j += LANES) { /* a norm, converted once */ \
+            for (int l = 0; l < LANES; l++) { \
+                const double x = a[j + l]; \
+                sum[l] += x * x; \
+            } \
+        } \
         for (; j + LANES <= n; j += LANES) { \
             for (int l = 0; l < LANES; l++) { \
                 sum[l] += (double)a[j + l] * b[j + l]; \
