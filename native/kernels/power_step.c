@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-/* Columns of G that are worked on at once: their Vᵀ for a group takes a third of a first-level cache, which another thread may share. */
+/* Columns of G that are worked on at once: their Vᵀ for a group takes at most 16 KiB of a first-level cache, which another thread may share. */
 enum { PANEL = 512 };
 
 /* The most rows of G that are worked on at once. */
