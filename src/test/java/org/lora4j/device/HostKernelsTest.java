@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -133,7 +132,7 @@ class HostKernelsTest extends KernelsTest {
 
     @Test
     void theDeviceUsesThemUpToTheLimits() {
-        assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        needsThemInUse();
         HostKernels kernels = open("portable", 1);
         long side = HostKernels.LEAST_SIDE;
         long other = HostKernels.LEAST_ELEMENTS / side;
@@ -156,7 +155,7 @@ class HostKernelsTest extends KernelsTest {
     /** BLAS has one thread between power steps, whoever else makes some, and then what it had; the description doesn't flicker. */
     @Test
     void blasHasOneThreadBetweenPowerSteps() {
-        assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        needsThemInUse();
         Blas blas = BlasLibrary.load().blas();
         int before = blas.threads();
         blas.setThreads(3);

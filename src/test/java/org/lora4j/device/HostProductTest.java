@@ -267,7 +267,7 @@ class HostProductTest extends KernelsTest {
     /** The kernels' order of sums is not BLAS's: that the bits are the kernels' tells who multiplied. */
     @Test
     void theDevicesProductsAreTheKernels() {
-        assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        needsThemInUse();
         HostKernels kernels = open(device.kernels().substring("kernels ".length()), 1);
         Matrix a = random(40, 1500);
         Matrix b = random(1500, 50);
@@ -285,7 +285,7 @@ class HostProductTest extends KernelsTest {
     /** Zero at first, usable to the last element, known to the system as wanting large pages, and unmapped with the matrix. */
     @Test
     void largeMatricesHaveLargePages() throws IOException {
-        assumeTrue(device.kernels().startsWith("kernels "), device.kernels());
+        needsThemInUse();
         assumeTrue(Files.exists(Path.of("/sys/kernel/mm/transparent_hugepage")), "this system has no transparent huge pages");
         long before = device.counters().currentBytes();
         for (int i = 0; i < 20; i++) {

@@ -1,6 +1,7 @@
 package org.lora4j.device;
 
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
@@ -27,6 +28,13 @@ abstract class KernelsTest {
             assertNotNull(library.functions(), library.failure());
         }
         assumeTrue(library.functions() != null, library.failure());
+    }
+
+    /** Skips the test where the device does not use the kernels, as with -Dlora4j.kernels=off; fails where they are required. */
+    void needsThemInUse() {
+        boolean used = device.kernels().startsWith("kernels ");
+        assertTrue(used || !Boolean.getBoolean("lora4j.requireKernels"), device.kernels());
+        assumeTrue(used, device.kernels());
     }
 
     @AfterEach
