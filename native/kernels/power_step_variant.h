@@ -10,8 +10,8 @@ typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_
 
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* Adds products of ROWS rows of a panel of G with a group of Vᵀ to the lanes of their elements of Y. The rows after them are asked for
-   meanwhile: the processor's own prefetching begins anew with every panel's row. */
+/* Adds products of ROWS rows of a panel of G with a group of Vᵀ to the lanes of their elements of Y. The rows after three, which
+   need not be there, are asked for meanwhile: the processor's own prefetching begins anew with every panel's row. */
 #define FORWARD(ROWS) \
     static __attribute__((noinline)) TARGET void NAME(forward_##ROWS)(const float *restrict g, int64_t ldg, const float *restrict vt, int64_t vectors, \
                                                                       float *restrict lanes, int add) { \
@@ -25,7 +25,9 @@ typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_
             NAME(vec) row[ROWS]; \
             UNROLL for (int r = 0; r < ROWS; r++) { \
                 row[r] = *(const NAME(vec) *)(g + r * ldg + i * VECTOR); \
-                __builtin_prefetch(g + (r + ROWS) * ldg + i * VECTOR, 0, 2); \
+                if (ROWS == 3) { \
+                    __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * ((r + ROWS) * ldg + i * VECTOR)), 0, 2); \
+                } \
             } \
             UNROLL for (int c = 0; c < GROUP; c++) { \
                 const NAME(vec) column = *(const NAME(vec) *)(vt + c * VECTOR); \
