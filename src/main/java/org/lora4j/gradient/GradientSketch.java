@@ -6,8 +6,6 @@ import java.nio.file.Path;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
-import org.lora4j.device.Op;
-import org.lora4j.gradient.ThinColumns.Part;
 import org.lora4j.svd.SingularTriplets;
 
 /**
@@ -57,11 +55,8 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     private final long n;
     private final int l;
     private final long seed;
-    private final Matrix left; // P (m,s), of which the first `used` columns count
-    private final Matrix right; // Q (n,s)
-    private final Matrix identity;
+    private final RunningProduct sum;
     private final Probes probes;
-    private int used;
     private long batches;
     private long batchRows;
     private boolean closed;
@@ -88,16 +83,11 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         this.l = l;
         this.seed = seed;
         int p = probes(l);
-        int step = Math.min(l - p, 64);
-        Matrix[] made = Allocations.all(device, type, new long[][] {{m, l - p}, {n, l - p}, {step, step}});
-        left = made[0];
-        right = made[1];
-        identity = made[2];
+        sum = new RunningProduct(device, type, m, n, l - p);
         try {
-            identity.write(SmallMatrix.identity(step).data());
             probes = new Probes(device, type, m, n, p, seed);
-        } catch (RuntimeException e) {
-            Allocations.close(made);
+        } catch (RuntimeException | Error e) {
+            sum.close();
             throw e;
         }
     }
@@ -105,12 +95,6 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     /** p, how many of l columns are probes. */
     static int probes(long l) {
         return Math.clamp(l / 16, 2, 16);
-    }
-
-    /** How many triplets are kept when P and Q are full. */
-    int kept() {
-        int s = (int) left.cols();
-        return s - Math.max(1, s / 8);
     }
 
     /**
@@ -129,11 +113,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         Batches.checkSquares("micro-batch's dy", dy);
         orClose(() -> {
             probes.update(x, dy);
-            if (x.rows() > left.cols()) {
-                used = new GradientSum(left.columns(0, used), right.columns(0, used), dy, x).replace(left, right, kept(), seed + batches);
-            } else {
-                add(x, dy);
-            }
+            sum.add(x, dy, seed + batches);
         });
         batches++;
         batchRows += x.rows();
@@ -146,33 +126,6 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
             close();
             throw e;
         }
-    }
-
-    /** Adds at most s rows: behind those in P and Q where they have room, else together they are replaced by their leading triplets. */
-    private void add(Matrix x, Matrix dy) {
-        if (x.rows() > left.cols() - used) {
-            replace(productAnd(new Part(dy, Op.TRANSPOSE), new Part(x, Op.TRANSPOSE)));
-            return;
-        }
-        for (long i = 0; i < x.rows(); i += identity.rows()) { // transposed by products with the identity
-            long to = Math.min(i + identity.rows(), x.rows());
-            Matrix ones = identity.view(0, to - i, 0, to - i);
-            device.gemm(1, dy.rows(i, to), Op.TRANSPOSE, ones, Op.NONE, 0, left.columns(used, used + to - i));
-            device.gemm(1, x.rows(i, to), Op.TRANSPOSE, ones, Op.NONE, 0, right.columns(used, used + to - i));
-            used += (int) (to - i);
-        }
-    }
-
-    /** P·Qᵀ becomes the best approximation of {@code sum}. */
-    private void replace(ThinProduct sum) {
-        ProductSvd t = sum.svd(kept());
-        double[] root = new double[t.values().length];
-        for (int i = 0; i < root.length; i++) {
-            root[i] = Math.sqrt(t.values()[i]);
-        }
-        ThinColumns.combine(t.left().transpose().scaledRows(root).transpose(), left.columns(0, root.length), sum.left());
-        ThinColumns.combine(t.right().transpose().scaledRows(root).transpose(), right.columns(0, root.length), sum.right());
-        used = root.length;
     }
 
     /**
@@ -191,13 +144,7 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         }
         orClose(() -> {
             probes.add(other.probes);
-            if (other.used > left.cols() - used) {
-                replace(productAnd(new Part(other.left.columns(0, other.used)), new Part(other.right.columns(0, other.used))));
-            } else {
-                device.copy(other.left.columns(0, other.used), left.columns(used, used + other.used));
-                device.copy(other.right.columns(0, other.used), right.columns(used, used + other.used));
-                used += other.used;
-            }
+            sum.add(other.sum);
         });
         batches += other.batches;
         batchRows += other.batchRows;
@@ -216,17 +163,8 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
     public SingularTriplets top(int k, long completion) {
         Batches.checkOpen(closed, "gradient sketch");
         device.checkOwned();
-        Batches.checkCount(k, kept(), "from a sketch of " + l + " columns");
-        return product().top(k, completion, probes, 1);
-    }
-
-    private ThinProduct product() {
-        return ThinProduct.of(new Part[] {new Part(left.columns(0, used))}, new Part[] {new Part(right.columns(0, used))});
-    }
-
-    /** P·Qᵀ + p·qᵀ. */
-    private ThinProduct productAnd(Part p, Part q) {
-        return ThinProduct.of(new Part[] {new Part(left.columns(0, used)), p}, new Part[] {new Part(right.columns(0, used)), q});
+        Batches.checkCount(k, sum.kept(), "from a sketch of " + l + " columns");
+        return sum.product().top(k, completion, probes, 1);
     }
 
     /**
@@ -237,8 +175,8 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
         Batches.checkOpen(closed, "gradient sketch");
         device.checkOwned();
         int c = (l - probes.columns()) / 2;
-        Matrix[] bases = product().bases(c, seed);
-        Allocations.close(left, right, identity); // before what takes their place
+        Matrix[] bases = sum.product().bases(c, seed);
+        sum.close(); // before what takes their place
         closed = true;
         Matrix[] images = null;
         try {
@@ -317,26 +255,26 @@ public final class GradientSketch implements GradientSource, AutoCloseable {
 
     /** What is saved: P, Q, G·Θ, Gᵀ·Ξ. */
     Matrix[] state() {
-        return new Matrix[] {left, right, probes.range(), probes.coRange()};
+        return new Matrix[] {sum.left(), sum.right(), probes.range(), probes.coRange()};
     }
 
     /** How many columns of P and Q count. */
     int used() {
-        return used;
+        return sum.used();
     }
 
     /** Called by {@link SketchFile} on a sketch it has filled. */
     void count(long ofBatches, long ofRows, int ofColumns) {
         batches = ofBatches;
         batchRows = ofRows;
-        used = ofColumns;
+        sum.use(ofColumns);
     }
 
     /** Frees the sketch. Closing again does nothing. */
     @Override
     public void close() {
         if (!closed) {
-            Allocations.close(left, right, identity);
+            sum.close();
             probes.close();
             closed = true;
         }

@@ -39,19 +39,11 @@ record GradientSum(Matrix p, Matrix q, Matrix dy, Matrix x) {
             Matrix w = transpose().times(basis, panel, small, v); // M ≈ U·Wᵀ, and WᵀW = B·S²·Bᵀ
             Batches.checkFinite("sketch of the gradient", w);
             SmallMatrix.Eigen e = ThinColumns.gram(new Part(w)).eigen(device);
-            int found = 0;
-            while (found < Math.min(most, e.values().length) && e.values()[found] > ProductSvd.NEGLIGIBLE * ProductSvd.NEGLIGIBLE * e.largest()) {
-                found++;
-            }
-            double[] root = new double[found];
-            double[] inverse = new double[found];
-            for (int i = 0; i < found; i++) {
-                root[i] = Math.sqrt(Math.sqrt(e.values()[i]));
-                inverse[i] = 1 / root[i];
-            }
-            SmallMatrix rows = e.rows().block(0, found, 0, e.rows().cols());
-            ThinColumns.combine(rows.scaledRows(root).transpose(), left.columns(0, found), new Part(basis));
-            ThinColumns.combine(rows.scaledRows(inverse).transpose(), right.columns(0, found), new Part(w));
+            int found = Math.min(most, e.rank(ProductSvd.NEGLIGIBLE * ProductSvd.NEGLIGIBLE));
+            SmallMatrix roots = e.scaled(found, x -> Math.sqrt(Math.sqrt(x))); // √S·Bᵀ: S² are the eigenvalues
+            SmallMatrix inverses = e.scaled(found, x -> 1 / Math.sqrt(Math.sqrt(x)));
+            ThinColumns.combine(roots.transpose(), left.columns(0, found), new Part(basis));
+            ThinColumns.combine(inverses.transpose(), right.columns(0, found), new Part(w));
             return found;
         }
     }

@@ -88,18 +88,9 @@ record ProductSvd(SmallMatrix left, double[] values, SmallMatrix right) {
                 return new Root(SmallMatrix.zeros(0, columns), SmallMatrix.zeros(columns, 0));
             }
             SmallMatrix.Eigen e = gram.scaledRows(inverse).transpose().scaledRows(inverse).eigen(device);
-            int rank = 0;
-            while (rank < columns && e.values()[rank] > NEGLIGIBLE * NEGLIGIBLE * e.largest()) {
-                rank++;
-            }
-            double[] root = new double[rank];
-            double[] inverseRoot = new double[rank];
-            for (int i = 0; i < rank; i++) {
-                root[i] = Math.sqrt(e.values()[i]);
-                inverseRoot[i] = 1 / root[i];
-            }
-            SmallMatrix rows = e.rows().block(0, rank, 0, columns);
-            return new Root(rows.scaledRows(root).transpose().scaledRows(length).transpose(), rows.scaledRows(inverseRoot).transpose().scaledRows(inverse));
+            int rank = e.rank(NEGLIGIBLE * NEGLIGIBLE);
+            return new Root(e.scaled(rank, Math::sqrt).transpose().scaledRows(length).transpose(),
+                    e.scaled(rank, x -> 1 / Math.sqrt(x)).transpose().scaledRows(inverse));
         }
     }
 

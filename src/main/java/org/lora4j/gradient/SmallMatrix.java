@@ -1,6 +1,7 @@
 package org.lora4j.gradient;
 
 import java.util.Arrays;
+import java.util.function.DoubleUnaryOperator;
 
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
@@ -111,8 +112,18 @@ record SmallMatrix(int rows, int cols, double[] data) {
 
     /** rowsᵀ·diag(values)·rows, the values descending. */
     record Eigen(double[] values, SmallMatrix rows) {
-        double largest() {
-            return values[0];
+        /** How many values are above {@code threshold} times the largest. */
+        int rank(double threshold) {
+            int rank = 0;
+            while (rank < values.length && values[rank] > threshold * values[0]) {
+                rank++;
+            }
+            return rank;
+        }
+
+        /** diag(f(values))·rows, of the leading {@code count}. */
+        SmallMatrix scaled(int count, DoubleUnaryOperator f) {
+            return rows.block(0, count, 0, rows.cols()).scaledRows(Arrays.stream(values, 0, count).map(f).toArray());
         }
     }
 
