@@ -7,24 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.lora4j.DeviceTest;
 import org.lora4j.device.Counters.Call;
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
 
 /** What a sketch holds, and what it refuses. */
-class SketchLifeTest extends DeviceTest {
-    private static final int M = 90;
-    private static final int N = 120;
-    private static final int L = 64;
-
-    private GradientSketch of(Streams s, DataType type, long seed) {
-        GradientSketch sketch = new GradientSketch(device, type, s.dy().get(0).cols(), s.x().get(0).cols(), L, seed);
-        s.feed(device, type, sketch::update);
-        return sketch;
-    }
-
+class SketchLifeTest extends SketchTest {
     /** (m+n)·l elements while streaming, nearly as many again within an update of many rows, a tenth more in the second pass; never m×n. */
     @Test
     void theMemoryIsThatOfTwoThinMatrices() {
