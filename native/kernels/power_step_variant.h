@@ -47,10 +47,10 @@ FORWARD(1)
 FORWARD(2)
 FORWARD(3)
 
-/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. */
+/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. With ahead, as many rows that follow are asked for. */
 #define BACKWARD(WIDTH) \
     static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *restrict g, int64_t ldg, const float *restrict y, int64_t kp, \
-                                                                        float *restrict zt, int64_t np, int add) { \
+                                                                        float *restrict zt, int64_t np, int add, int ahead) { \
         NAME(vec) sum[GROUP][WIDTH]; \
         UNROLL for (int c = 0; c < GROUP; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
@@ -61,6 +61,9 @@ FORWARD(3)
             NAME(vec) row[WIDTH]; \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
                 row[w] = *(const NAME(vec) *)(g + r * ldg + w * VECTOR); \
+                if (ahead) { \
+                    __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * ((r + rows) * ldg + w * VECTOR)), 0, 2); \
+                } \
             } \
             UNROLL for (int c = 0; c < GROUP; c++) { \
                 const NAME(vec) of_y = y[r * kp + c] - (NAME(vec)){0}; \
@@ -129,12 +132,12 @@ static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, c
             const float *of_y = y + group * GROUP;
             float *to = zt + group * GROUP * s->np + j;
             switch (s->n - j >= 3 * VECTOR ? 3 : (s->n - j) / VECTOR) {
-                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add); break;
-                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add); break;
-                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add); break;
+                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add, s->ahead && group == 0); break;
+                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add, s->ahead && group == 0); break;
+                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add, s->ahead && group == 0); break;
             }
             if (s->n - j < 3 * VECTOR && s->n % VECTOR != 0) {
-                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, zt + group * GROUP * s->np + s->np - VECTOR, s->np, add);
+                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, zt + group * GROUP * s->np + s->np - VECTOR, s->np, add, 0);
             }
         }
     }
