@@ -64,9 +64,9 @@ public final class BlockKrylovSvd implements TopSvd {
         }
         int most = (int) Math.min(Math.max(maxSteps, least), min / block);
         // Where a step takes longer than the small problem (on two processors at the limit, 1430² and 80 columns, both half a millisecond),
-        // that is tried a step or two sooner: enough where σᵢ falls as 1/i.
+        // that is tried a step or two sooner: enough where σᵢ falls as 1/i. Sooner still, it would be met with vectors that are not the leading ones.
         boolean soon = (double) g.rows() * g.cols() * block > 32 * Math.pow(block * steps, 3);
-        int first = soon ? Math.min(Math.ceilDiv(7 * least, 4) + 2, steps) : steps;
+        int first = soon ? Math.min(Math.min(2 * least + 1, 16), steps) : steps;
         try (Device.PowerSteps steady = g.device().powerSteps(g, block); KrylovBasis basis = new KrylovBasis(g, block, steps)) {
             boolean grows = basis.start(seed);
             for (int goal = first; grows && basis.extend(goal); goal++) {
