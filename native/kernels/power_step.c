@@ -51,7 +51,8 @@ struct step {
     int parts;              /* of the rows of G */
     int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
     float *vt;              /* np×kp: for each panel and each group the panel's vectors of Vᵀ, GROUP of them for each place */
-    float *zt;              /* for each part kp×np */
+    int64_t sums;           /* floats of a part's Zᵀ */
+    float *zt;              /* for each part: for each three vectors of a row of G and each group of columns of V their sums */
     float *blocks;          /* for each member */
     int64_t scratch;        /* floats of all this */
 };
@@ -105,7 +106,8 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     const int64_t cached = share / (n * (int64_t)sizeof(float)) / 3 * 3;
     s.rows = cached < 3 ? 3 : cached < MOST_ROWS ? cached : MOST_ROWS;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;
-    s.scratch = round_up(s.np * s.kp, 16) * (!s.vt_in_z + (ldz ? s.parts : 0)) + block_floats(&s) * threads;
+    s.sums = ldz ? round_up(round_up(n, 3 * s.variant->vector) * s.kp, 16) : 0;
+    s.scratch = round_up(s.np * s.kp, 16) * !s.vt_in_z + s.sums * s.parts + block_floats(&s) * threads;
     return s;
 }
 
@@ -135,7 +137,7 @@ static void transpose_v(const void *job, int panel, int member) {
 
 static void work_on_part(const void *job, int part, int member) {
     const step *s = job;
-    float *zt = s->z ? s->zt + part * round_up(s->np * s->kp, 16) : NULL;
+    float *zt = s->z ? s->zt + part * s->sums : NULL;
     s->variant->run(s, s->m * part / s->parts, s->m * (part + 1) / s->parts, zt, s->blocks + member * block_floats(s));
 }
 
@@ -144,12 +146,13 @@ static void add_parts(const void *job, int panel, int member) {
     (void)member;
     const step *s = job;
     const int64_t to = (panel + 1) * (int64_t)PANEL < s->n ? (panel + 1) * (int64_t)PANEL : s->n;
+    const int64_t vector = s->variant->vector, group = s->variant->group, tile = 3 * vector * group;
     for (int64_t j = (int64_t)panel * PANEL; j < to; j++) {
         for (int64_t c = 0; c < s->k; c++) {
-            const float *sum = s->zt + c * s->np + j;
+            const float *sum = s->zt + (j / (3 * vector) * (s->kp / group) + c / group) * tile + c % group * 3 * vector + j % (3 * vector);
             float z = *sum;
             for (int part = 1; part < s->parts; part++) {
-                z += sum[part * round_up(s->np * s->kp, 16)];
+                z += sum[part * s->sums];
             }
             s->z[j * s->ldz + c] = z;
         }

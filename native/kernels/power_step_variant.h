@@ -50,11 +50,11 @@ FORWARD(3)
 /* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. With ahead, as many rows that follow are asked for. */
 #define BACKWARD(WIDTH) \
     static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *restrict g, int64_t ldg, const float *restrict y, int64_t kp, \
-                                                                        float *restrict zt, int64_t np, int add, int ahead) { \
+                                                                        float *restrict zt, int add, int ahead) { \
         NAME(vec) sum[GROUP][WIDTH]; \
         UNROLL for (int c = 0; c < GROUP; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
-                sum[c][w] = add ? *(const NAME(vec) *)(zt + c * np + w * VECTOR) : (NAME(vec)){0}; \
+                sum[c][w] = add ? *(const NAME(vec) *)(zt + (c * 3 + w) * VECTOR) : (NAME(vec)){0}; \
             } \
         } \
         for (int64_t r = 0; r < rows; r++) { \
@@ -74,7 +74,7 @@ FORWARD(3)
         } \
         UNROLL for (int c = 0; c < GROUP; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
-                *(NAME(vec) *)(zt + c * np + w * VECTOR) = sum[c][w]; \
+                *(NAME(vec) *)(zt + (c * 3 + w) * VECTOR) = sum[c][w]; \
             } \
         } \
     }
@@ -130,14 +130,15 @@ static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, c
     for (int64_t j = 0; j < s->np; j += 3 * VECTOR) {
         for (int64_t group = 0; group < s->kp / GROUP; group++) {
             const float *of_y = y + group * GROUP;
-            float *to = zt + group * GROUP * s->np + j;
-            switch (s->n - j >= 3 * VECTOR ? 3 : (s->n - j) / VECTOR) {
-                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add, s->ahead && group == 0); break;
-                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add, s->ahead && group == 0); break;
-                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, s->np, add, s->ahead && group == 0); break;
+            float *to = zt + (j / (3 * VECTOR) * (s->kp / GROUP) + group) * GROUP * 3 * VECTOR;
+            const int64_t whole = s->n - j >= 3 * VECTOR ? 3 : (s->n - j) / VECTOR;
+            switch (whole) {
+                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, add, s->ahead && group == 0); break;
+                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, add, s->ahead && group == 0); break;
+                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, add, s->ahead && group == 0); break;
             }
-            if (s->n - j < 3 * VECTOR && s->n % VECTOR != 0) {
-                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, zt + group * GROUP * s->np + s->np - VECTOR, s->np, add, 0);
+            if (whole < 3 && s->n % VECTOR != 0) {
+                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, to + whole * VECTOR, add, 0);
             }
         }
     }
