@@ -35,7 +35,9 @@ typedef struct step step;
 typedef struct {
     int64_t vector;         /* floats in a vector */
     int64_t group;          /* columns of V that are worked on at once */
+    void (*transpose_v)(const step *s, int64_t j, int64_t vectors);
     void (*run)(const step *s, int64_t from, int64_t to, float *zt, float *memory);
+    void (*add_parts)(const step *s, int64_t from, int64_t to);
 } power_variant;
 
 /* One power step and where its scratch memory is. */
@@ -49,6 +51,7 @@ struct step {
     int64_t rows;           /* of G that are worked on at once */
     int ahead;              /* whether the next such rows are asked for meanwhile */
     int parts;              /* of the rows of G */
+    int shares;             /* of its columns: the panels */
     int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
     float *vt;              /* np×kp: for each panel and each group the panel's vectors of Vᵀ, GROUP of them for each place */
     int64_t sums;           /* floats of a part's Zᵀ */
@@ -119,19 +122,9 @@ int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n
 static void transpose_v(const void *job, int panel, int member) {
     (void)member;
     const step *s = job;
-    const int64_t from = (int64_t)panel * PANEL, vector = s->variant->vector, group = s->variant->group;
-    for (int64_t j = from; j < s->n && j < from + PANEL;) {
-        const int64_t vectors = panel_vectors(s, j);
-        for (int64_t c = 0; c < s->kp; c++) {
-            float *to = s->vt + j * s->kp + (c / group * vectors * group + c % group) * vector;
-            for (int64_t i = 0; i < vectors; i++) {
-                for (int64_t lane = 0; lane < vector; lane++) {
-                    const int64_t row = j + i * vector + lane;
-                    to[i * group * vector + lane] = c < s->k && row < s->n ? s->v[row * s->ldv + c] : 0;
-                }
-            }
-        }
-        j += vectors * vector;
+    for (int64_t j = (int64_t)panel * PANEL, vectors; j < s->n && j < (panel + 1) * (int64_t)PANEL; j += vectors * s->variant->vector) {
+        vectors = panel_vectors(s, j);
+        s->variant->transpose_v(s, j, vectors);
     }
 }
 
@@ -141,22 +134,12 @@ static void work_on_part(const void *job, int part, int member) {
     s->variant->run(s, s->m * part / s->parts, s->m * (part + 1) / s->parts, zt, s->blocks + member * block_floats(s));
 }
 
-/* Z's rows of one panel: the parts' sums. */
-static void add_parts(const void *job, int panel, int member) {
+/* Z's rows of a share of the tiles: the parts' sums. */
+static void add_parts(const void *job, int share, int member) {
     (void)member;
     const step *s = job;
-    const int64_t to = (panel + 1) * (int64_t)PANEL < s->n ? (panel + 1) * (int64_t)PANEL : s->n;
-    const int64_t vector = s->variant->vector, group = s->variant->group, tile = 3 * vector * group;
-    for (int64_t j = (int64_t)panel * PANEL; j < to; j++) {
-        for (int64_t c = 0; c < s->k; c++) {
-            const float *sum = s->zt + (j / (3 * vector) * (s->kp / group) + c / group) * tile + c % group * 3 * vector + j % (3 * vector);
-            float z = *sum;
-            for (int part = 1; part < s->parts; part++) {
-                z += sum[part * s->sums];
-            }
-            s->z[j * s->ldz + c] = z;
-        }
-    }
+    const int64_t width = 3 * s->variant->vector, tiles = (s->n + width - 1) / width;
+    s->variant->add_parts(s, tiles * share / s->shares * width, tiles * (share + 1) / s->shares * width);
 }
 
 void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, const float *g, int64_t ldg, const float *v, int64_t ldv,
@@ -173,10 +156,10 @@ void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, cons
     s.vt = s.vt_in_z ? z : scratch;
     s.blocks = (float *)scratch + (s.vt_in_z ? 0 : round_up(s.np * s.kp, 16));
     s.zt = s.blocks + block_floats(&s) * lora4j_team_threads(team);
-    const int panels = (int)((n + PANEL - 1) / PANEL);
-    lora4j_members_run(team->members, transpose_v, &s, panels);
+    s.shares = (int)((n + PANEL - 1) / PANEL);
+    lora4j_members_run(team->members, transpose_v, &s, s.shares);
     lora4j_members_run(team->members, work_on_part, &s, s.parts);
     if (z) {
-        lora4j_members_run(team->members, add_parts, &s, panels);
+        lora4j_members_run(team->members, add_parts, &s, s.shares);
     }
 }

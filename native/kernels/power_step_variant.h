@@ -10,6 +10,31 @@ typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_
 
 #define UNROLL _Pragma("GCC unroll 16")
 
+/* Vᵀ's vectors for the rows of V from j on. */
+static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) {
+    for (int64_t group = 0; group < s->kp / GROUP; group++) {
+        float *to = s->vt + j * s->kp + group * vectors * GROUP * VECTOR;
+        const int64_t columns = s->k - group * GROUP < GROUP ? s->k - group * GROUP : GROUP;
+        for (int64_t i = 0; i < vectors; i++, to += GROUP * VECTOR) {
+            const int64_t row = j + i * VECTOR;
+            const float *v = s->v + row * s->ldv + group * GROUP;
+            if (columns == GROUP && row + VECTOR <= s->n) {
+                UNROLL for (int c = 0; c < GROUP; c++) {
+                    UNROLL for (int lane = 0; lane < VECTOR; lane++) {
+                        to[c * VECTOR + lane] = v[lane * s->ldv + c];
+                    }
+                }
+            } else {
+                for (int64_t c = 0; c < GROUP; c++) {
+                    for (int64_t lane = 0; lane < VECTOR; lane++) {
+                        to[c * VECTOR + lane] = c < columns && row + lane < s->n ? v[lane * s->ldv + c] : 0;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /* Adds products of ROWS rows of a panel of G with a group of Vᵀ to the lanes of their elements of Y. The rows after three, which
    need not be there, are asked for meanwhile: the processor's own prefetching begins anew with every panel's row. */
 #define FORWARD(ROWS) \
@@ -160,7 +185,38 @@ static TARGET void NAME(run)(const step *s, int64_t from, int64_t to, float *zt,
     }
 }
 
-static const power_variant NAME(power) = {VECTOR, GROUP, NAME(run)};
+/* Z's rows from one tile to another: the parts' sums, in order. */
+static TARGET void NAME(add_parts)(const step *s, int64_t from, int64_t to) {
+    const int64_t tile = GROUP * 3 * VECTOR;
+    const float *sums = s->zt + from / (3 * VECTOR) * (s->kp / GROUP) * tile;
+    for (int64_t j = from; j < to; j += 3 * VECTOR) {
+        const int64_t rows = s->n - j < 3 * VECTOR ? s->n - j : 3 * VECTOR;
+        for (int64_t group = 0; group < s->kp / GROUP; group++, sums += tile) {
+            float sum[GROUP][3 * VECTOR];
+            memcpy(sum, sums, sizeof sum);
+            for (int part = 1; part < s->parts; part++) {
+                for (int64_t i = 0; i < tile; i++) {
+                    ((float *)sum)[i] += sums[part * s->sums + i];
+                }
+            }
+            float *z = s->z + j * s->ldz + group * GROUP;
+            const int64_t columns = s->k - group * GROUP < GROUP ? s->k - group * GROUP : GROUP;
+            for (int64_t r = 0; r < rows; r++, z += s->ldz) {
+                if (columns == GROUP) {
+                    UNROLL for (int c = 0; c < GROUP; c++) {
+                        z[c] = sum[c][r];
+                    }
+                } else {
+                    for (int64_t c = 0; c < columns; c++) {
+                        z[c] = sum[c][r];
+                    }
+                }
+            }
+        }
+    }
+}
+
+static const power_variant NAME(power) = {VECTOR, GROUP, NAME(transpose_v), NAME(run), NAME(add_parts)};
 
 #undef FORWARD
 #undef BACKWARD

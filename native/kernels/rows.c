@@ -10,8 +10,8 @@ enum { LANES = 32 };
 /* Elements that are looked through for their largest: it is then looked for among so many, or in a row. */
 enum { STRETCH = 4096 };
 
-/* Elements below which one thread does it all. */
-enum { ALONE = 1 << 16 };
+/* Elements below which one thread does it all: some microseconds of reading, or of solving. */
+enum { ALONE = 1 << 16, SOLVED_ALONE = 1 << 11 };
 
 /* The most threads that have a part of their own. */
 enum { MOST_PARTS = 64 };
@@ -177,10 +177,10 @@ VARIANT(avx2, __attribute__((target(AVX2_INSTRUCTIONS))))
 #endif
 VARIANT(portable, )
 
-static pass plan(const lora4j_team *team, int64_t m, int64_t n) {
+static pass plan(const lora4j_team *team, int64_t m, int64_t n, int64_t alone) {
     pass s = {.rows = m, .n = n};
     const int64_t threads = lora4j_team_threads(team);
-    s.parts = (int)(m * n < ALONE ? 1 : threads < m ? threads : m);
+    s.parts = (int)(m * n < alone ? 1 : threads < m ? threads : m);
     s.parts = s.parts > MOST_PARTS ? MOST_PARTS : s.parts;
     return s;
 }
@@ -221,7 +221,7 @@ void lora4j_copy(lora4j_team *team, int64_t rows, int64_t bytes, const void *fro
 }
 
 double lora4j_sdot(lora4j_team *team, int64_t m, int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb) {
-    pass s = plan(team, m, n);
+    pass s = plan(team, m, n, ALONE);
     s.a = a;
     s.lda = lda;
     s.b = b;
@@ -235,7 +235,7 @@ double lora4j_sdot(lora4j_team *team, int64_t m, int64_t n, const float *a, int6
 }
 
 float lora4j_slargest(lora4j_team *team, int64_t m, int64_t n, const float *a, int64_t lda) {
-    pass s = plan(team, m, n);
+    pass s = plan(team, m, n, ALONE);
     s.a = a;
     s.lda = lda;
     lora4j_members_run(team->members, CHOSEN(team, most_part), &s, s.parts);
@@ -258,7 +258,7 @@ void lora4j_ssolve(lora4j_team *team, int64_t m, int64_t n, float alpha, const f
         }
         t.inverse[i] = 1 / r[i * (down + across)];
     }
-    pass s = plan(team, m, n);
+    pass s = plan(team, m, n, SOLVED_ALONE);
     s.t = &t;
     s.alpha = alpha;
     s.x = b;

@@ -121,7 +121,7 @@ public final class HostDevice extends Device {
 
     @Override
     void doCopy(Matrix source, Matrix target) {
-        if (kernels.suitCopy(source)) {
+        if (kernels.suitCopy(source, target)) {
             kernels.copy(source, target);
         } else {
             HostElements.copy(source.segment(), source.leadingDimension(), target.segment(), target.leadingDimension(), source);

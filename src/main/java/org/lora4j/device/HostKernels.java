@@ -37,8 +37,9 @@ final class HostKernels {
     static final long LEAST_PRODUCTS = 1 << 20;
     /** Below this many bytes a matrix has ordinary pages. */
     static final long LEAST_LARGE = 2 << 20;
-    /** Below this many bytes a copy by one thread is as fast. */
+    /** Below this many bytes a copy by one thread is as fast; of so many rows that are apart, one by one from Java is slower. */
     static final long LEAST_COPIED = 1 << 20;
+    static final long LEAST_ROWS_COPIED = 64;
     /** The most columns of V for which reading G once pays, measured; with more, two products are as fast. */
     static final long MOST_COLUMNS = 64;
     /** The most columns that {@code lora4j_ssolve} takes. */
@@ -144,9 +145,11 @@ final class HostKernels {
         library.powerStep(team, g, v, y, z, scratch);
     }
 
-    /** Whether a copy of A is made here: by one thread a large one is slower than memory. */
-    boolean suitCopy(Matrix a) {
-        return library != null && a.rows() * a.cols() * a.type().bytes() >= LEAST_COPIED;
+    /** Whether a copy of A is made here: by one thread a large one is slower than memory, and many short rows take a call each. */
+    boolean suitCopy(Matrix source, Matrix target) {
+        boolean apart = source.leadingDimension() > source.cols() || target.leadingDimension() > source.cols();
+        return library != null && source.cols() > 0
+                && (source.rows() * source.cols() * source.type().bytes() >= LEAST_COPIED || apart && source.rows() >= LEAST_ROWS_COPIED);
     }
 
     /** target ← source, which doesn't overlap it. */

@@ -149,14 +149,14 @@ final class KrylovBasis implements AutoCloseable {
             }
             device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, x);
             double[] triangle = l.read();
-            double distance = 0;
+            double distance2 = 0;
             for (int i = 0; i < n; i++) {
                 triangle[i * n + i] -= 1;
             }
             for (double element : triangle) {
-                distance = Math.hypot(distance, element);
+                distance2 += element * element;
             }
-            return distance < NEAR;
+            return distance2 < NEAR * NEAR;
         }
     }
 

@@ -46,7 +46,7 @@ final class RitzTriplets {
             double[] rr = gram.read();
             double[] last = x.columns(width - block, width).read();
             for (int i = 0; i < k && !anyway; i++) {
-                if (sigma[i] > 0 && outside(rr, last, i) / sigma[i] > tolerance * sigma[0]) {
+                if (sigma[i] > 0 && Math.sqrt(outside2(rr, last, i)) / sigma[i] > tolerance * sigma[0]) {
                     return null;
                 }
             }
@@ -54,15 +54,15 @@ final class RitzTriplets {
         }
     }
 
-    /** ‖R·tᵢ‖ of row i of T, from RᵀR. */
-    private double outside(double[] rr, double[] t, int i) {
+    /** ‖R·tᵢ‖² of row i of T, from RᵀR. */
+    private double outside2(double[] rr, double[] t, int i) {
         double sum = 0;
         for (int p = 0; p < block; p++) {
             for (int q = 0; q < block; q++) {
                 sum += t[i * block + p] * rr[p * block + q] * t[i * block + q];
             }
         }
-        return Math.sqrt(Math.max(0, sum));
+        return Math.max(0, sum);
     }
 
     /** Xᵀ, the leading k right vectors in V's coordinates, into x's rows; returns their singular values by squares. */
@@ -135,15 +135,15 @@ final class RitzTriplets {
     private void fromFactor(double[] l, double[] rr, double[] t, double[] sigma, double[] residuals) {
         for (int i = 0; i < k; i++) {
             sigma[i] = l[i * k + i];
-            double right = 0; // ‖G·vᵢ − σᵢ·uᵢ‖
-            double left = outside(rr, t, i); // ‖Gᵀ·uᵢ − σᵢ·vᵢ‖
+            double right2 = 0; // ‖G·vᵢ − σᵢ·uᵢ‖²
+            double left2 = outside2(rr, t, i); // ‖Gᵀ·uᵢ − σᵢ·vᵢ‖²
             for (int j = 0; j < i; j++) {
-                right = Math.hypot(right, l[i * k + j]);
+                right2 += l[i * k + j] * l[i * k + j];
             }
             for (int j = i + 1; j < k; j++) {
-                left = Math.hypot(left, l[j * k + i]);
+                left2 += l[j * k + i] * l[j * k + i];
             }
-            residuals[i] = Math.max(right, left) / l[0];
+            residuals[i] = Math.sqrt(Math.max(right2, left2)) / l[0];
         }
     }
 
