@@ -11,6 +11,7 @@
  *
  * Packed, a sliver of B lies row after row and a tile of A column after column, whichever way they were. The order of a sum's products depends on k alone.
  */
+#include "tall.h"
 #include "variants.h"
 
 #include <stddef.h>
@@ -177,6 +178,10 @@ enum { LEAST_SIDE = 64, LEAST_DEPTH = 128 };
 
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+    if (lora4j_is_tall(transpose_a, transpose_b, m, n, k)) {
+        lora4j_tall_product(team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
     const product_variant *variant = CHOSEN(team, &product);
 #if defined(LORA4J_AMX)
     if (!strcmp(team->variant, "amx") && least(m, n) >= LEAST_SIDE && k >= LEAST_DEPTH) {

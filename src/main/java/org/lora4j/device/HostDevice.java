@@ -180,7 +180,7 @@ public final class HostDevice extends Device {
     /** C ← α·op(A)·op(B) + β·C for C m×n and k products to each sum, of float32 or float64, by the kernels or BLAS. */
     void gemm(DataType type, Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb, double beta,
             MemorySegment c, long ldc) {
-        if (kernels.suitProduct(type, m, n, k, alpha)) {
+        if (kernels.suitProduct(type, opA, opB, m, n, k, alpha)) {
             kernels.gemm(opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         } else {
             blas.gemm(type, transpose(opA), transpose(opB), (int) m, (int) n, (int) k, alpha, a, (int) lda, b, (int) ldb, beta, c, (int) ldc);

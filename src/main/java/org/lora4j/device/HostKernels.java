@@ -35,6 +35,9 @@ final class HostKernels {
 
     /** Below this many products of two elements, xGEMM is as fast. */
     static final long LEAST_PRODUCTS = 1 << 20;
+    /** The same for AᵀB and A·op(B) of many rows and few columns, which are not packed; what {@code lora4j_is_tall} takes. */
+    static final long LEAST_INNER = 1 << 18;
+    static final long LEAST_TALL = 1 << 14;
     /** Below this many bytes a matrix has ordinary pages. */
     static final long LEAST_LARGE = 2 << 20;
     /** Below this many bytes a copy by one thread is as fast; of so many rows that are apart, one by one from Java is slower. */
@@ -109,8 +112,15 @@ final class HostKernels {
     }
 
     /** Whether C ← α·op(A)·op(B) + β·C, m×n of k products to each sum, is done here, faster than by BLAS. */
-    boolean suitProduct(DataType type, long m, long n, long k, double alpha) {
-        return library != null && type == DataType.FLOAT32 && (float) alpha != 0 && k > 0 && m * n >= (LEAST_PRODUCTS + k - 1) / k;
+    boolean suitProduct(DataType type, Op opA, Op opB, long m, long n, long k, double alpha) {
+        return library != null && type == DataType.FLOAT32 && (float) alpha != 0 && k > 0 && m * n >= (leastProducts(opA, opB, m, n, k) + k - 1) / k;
+    }
+
+    private static long leastProducts(Op opA, Op opB, long m, long n, long k) {
+        if (opA == Op.TRANSPOSE) {
+            return opB == Op.NONE && Math.min(m, n) <= 32 && Math.max(m, n) <= 256 && k >= 64 ? LEAST_INNER : LEAST_PRODUCTS;
+        }
+        return n <= 32 && k <= 256 && m >= 64 ? LEAST_TALL : LEAST_PRODUCTS;
     }
 
     /** C ← α·op(A)·op(B) + β·C. */

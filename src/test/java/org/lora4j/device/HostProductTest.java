@@ -20,12 +20,15 @@ import org.lora4j.Reference;
 /** The kernels' products, in every variant, against float64 triple loops, and where the device uses them. */
 class HostProductTest extends KernelsTest {
     /** m, n, k: every number of rows of a tile and those of two that share, around vectors, slivers, bands and depths; long and short.
-        From 64×64 of 128 products on amx does them: around its tiles, chunks and depths. */
+        From 64×64 of 128 products on amx does them: around its tiles, chunks and depths. Last the tall ones, AᵀB and A·op(B): around
+        vectors, groups of columns and of rows, strips and what is just not tall. */
     private static final int[][] SHAPES = {{1, 1, 1}, {2, 3, 5}, {3, 8, 4}, {4, 16, 7}, {5, 31, 16}, {6, 32, 17}, {7, 33, 64}, {8, 47, 3}, {9, 48, 12},
         {10, 49, 31}, {11, 64, 33}, {12, 65, 8}, {13, 4, 100}, {14, 15, 56}, {15, 17, 20}, {16, 16, 16}, {20, 40, 9}, {21, 70, 11}, {27, 12, 40},
         {28, 96, 5}, {29, 33, 6}, {43, 20, 70}, {1, 400, 30}, {230, 5, 10}, {100, 385, 12}, {20, 18, 511}, {17, 33, 512}, {30, 20, 513},
         {33, 65, 1030}, {113, 131, 140},
-        {64, 64, 128}, {65, 79, 129}, {80, 97, 143}, {81, 64, 144}, {95, 112, 160}, {127, 80, 321}, {64, 600, 135}};
+        {64, 64, 128}, {65, 79, 129}, {80, 97, 143}, {81, 64, 144}, {95, 112, 160}, {127, 80, 321}, {64, 600, 135},
+        {1, 1, 64}, {8, 48, 129}, {9, 25, 300}, {32, 256, 128}, {3, 250, 700}, {31, 7, 257}, {33, 33, 64}, {4, 257, 70},
+        {64, 1, 1}, {65, 7, 9}, {130, 24, 40}, {67, 31, 256}, {200, 32, 3}, {96, 25, 17}, {71, 32, 257}, {63, 9, 30}};
     private static final double[][] ALPHA_BETA = {{1, 0}, {-0.5, 1}, {1.25, -0.5}};
 
     @ParameterizedTest
@@ -67,7 +70,7 @@ class HostProductTest extends KernelsTest {
     @ParameterizedTest
     @FieldSource("VARIANTS")
     void agreesWithBlasInFloat64AndGivesTheSameBitsWithAnyNumberOfThreads(String variant) {
-        for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}}) {
+        for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}, {8, 80, 9000}, {250, 32, 4000}, {9000, 8, 80}}) {
             for (Op opA : Op.values()) {
                 for (Op opB : Op.values()) {
                     String what = variant + " m=" + s[0] + " n=" + s[1] + " k=" + s[2] + " A " + opA + " B " + opB;
@@ -256,12 +259,19 @@ class HostProductTest extends KernelsTest {
     void theDeviceUsesThemFromALeastSize() {
         HostKernels kernels = open("portable", 1);
         long least = HostKernels.LEAST_PRODUCTS;
-        assertTrue(kernels.suitProduct(TYPE, 1, 1, least, 1));
-        assertTrue(kernels.suitProduct(TYPE, 2, least / 6 + 1, 3, 1));
-        assertFalse(kernels.suitProduct(TYPE, 2, least / 6, 3, 1));
-        assertFalse(kernels.suitProduct(TYPE, least, 1, 0, 1));
-        assertFalse(kernels.suitProduct(TYPE, least, 1, 1, 0), "alpha is 0: nothing to multiply, NaN or not");
-        assertFalse(kernels.suitProduct(DataType.FLOAT64, least, 1, 1, 1));
+        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, 1, 1, least, 1));
+        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, 2, least / 6 + 1, 3, 1));
+        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, 2, least / 6, 3, 1));
+        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, least, 1, 0, 1));
+        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, least, 1, 1, 0), "alpha is 0: nothing to multiply, NaN or not");
+        assertFalse(kernels.suitProduct(DataType.FLOAT64, Op.NONE, Op.NONE, least, 1, 1, 1));
+        long inner = HostKernels.LEAST_INNER;
+        assertTrue(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.NONE, 8, 16, inner / 128, 1));
+        assertFalse(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.NONE, 8, 16, inner / 128 - 1, 1));
+        assertFalse(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.TRANSPOSE, 8, 16, inner / 128, 1));
+        long tall = HostKernels.LEAST_TALL;
+        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, tall / 128, 8, 16, 1));
+        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, tall / 128 - 1, 8, 16, 1));
     }
 
     /** The kernels' order of sums is not BLAS's: that the bits are the kernels' tells who multiplied. */

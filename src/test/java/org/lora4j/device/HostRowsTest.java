@@ -66,26 +66,29 @@ class HostRowsTest extends KernelsTest {
         }
     }
 
-    /** Elements of every size, with gaps between rows and without, several parts. */
+    /** Elements of every size, with gaps between rows and without: a large matrix in several parts, many short rows, and a row less. */
     @ParameterizedTest
     @EnumSource(DataType.class)
-    void theDevicesLargeCopies(DataType type) {
-        long cols = 700;
-        long rows = 2 * HostKernels.LEAST_COPIED / type.bytes() / cols;
-        Matrix from = device.allocate(type, rows, cols + 5).columns(2, cols + 2);
-        Matrix to = device.allocate(type, rows, cols + 3);
-        from.write(Reference.random((int) rows, (int) cols, type, random).data());
-        device.fill(to, 9);
-        device.copy(from, to.columns(1, cols + 1));
-        assertArrayEquals(from.read(), to.columns(1, cols + 1).read());
-        for (long beside : new long[] {0, cols + 1, cols + 2}) {
-            assertTrue(Arrays.stream(to.columns(beside, beside + 1).read()).allMatch(x -> x == 9), "column " + beside);
+    void theDevicesCopies(DataType type) {
+        for (long[] shape : new long[][] {{2 * HostKernels.LEAST_COPIED / type.bytes() / 700, 700}, {HostKernels.LEAST_ROWS_COPIED, 3},
+            {HostKernels.LEAST_ROWS_COPIED - 1, 3}, {HostKernels.LEAST_ROWS_COPIED, 0}}) {
+            long rows = shape[0];
+            long cols = shape[1];
+            Matrix from = device.allocate(type, rows, cols + 5).columns(2, cols + 2);
+            Matrix to = device.allocate(type, rows, cols + 3);
+            from.write(Reference.random((int) rows, (int) cols, type, random).data());
+            device.fill(to, 9);
+            device.copy(from, to.columns(1, cols + 1));
+            assertArrayEquals(from.read(), to.columns(1, cols + 1).read());
+            for (long beside : new long[] {0, cols + 1, cols + 2}) {
+                assertTrue(Arrays.stream(to.columns(beside, beside + 1).read()).allMatch(x -> x == 9), "column " + beside);
+            }
+            Matrix plain = device.allocate(type, rows, cols);
+            device.copy(from, plain);
+            Matrix other = device.allocate(type, rows, cols);
+            device.copy(plain, other);
+            assertArrayEquals(from.read(), other.read());
         }
-        Matrix plain = device.allocate(type, rows, cols);
-        device.copy(from, plain);
-        Matrix other = device.allocate(type, rows, cols);
-        device.copy(plain, other);
-        assertArrayEquals(from.read(), other.read());
     }
 
     @ParameterizedTest
