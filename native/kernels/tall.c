@@ -1,4 +1,5 @@
-/* What a decomposition makes of its bases: AᵀB of two matrices of many rows and few columns, and A·op(B) of one such and a small one.
+/* What a decomposition makes of its bases: AᵀB of two matrices of many rows and few columns, and A·op(B) of one such and a small one;
+ * and what a merge is: A·op(B) of few products to each sum, where C is what takes time.
  *
  * Packing their rows for product.c would cost as much as the arithmetic, and AᵀB has too few elements to be divided among threads.
  * Here rows are read where they are, a tile of sums is kept in registers, and the rows are divided: those of A·op(B) among the
@@ -8,8 +9,9 @@
 
 #include <stddef.h>
 
-/* The most columns of the narrower and of the wider matrix of AᵀB, the most columns of A·op(B) and products of each of its sums. */
-enum { NARROW = 32, WIDE = 256, MOST_COLUMNS = 32, MOST_DEPTH = 256 };
+/* The most columns of the narrower and of the wider matrix of AᵀB; the most columns of A·op(B) and products of each of its sums; products
+   so few that there may be any number of columns. */
+enum { NARROW = 32, WIDE = 256, MOST_COLUMNS = 32, MOST_DEPTH = 256, FEW = 16 };
 
 /* The least rows: with fewer these matrices are not tall. */
 enum { LEAST_ROWS = 64 };
@@ -27,7 +29,8 @@ typedef struct {
     const float *a, *b;
     float *c;
     int64_t down, across;   /* from an element of C to the next of its column and of its row */
-    int64_t np;             /* n in whole vectors */
+    int64_t down_b, across_b; /* of op(B) */
+    int64_t vector, np;     /* floats in a vector, and n in whole vectors */
     int parts;
     float *packed;          /* op(B), for each three vectors of its columns row after row; or the chunks' sums */
 } tall;
@@ -70,7 +73,7 @@ int lora4j_is_tall(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
     if (transpose_a) {
         return !transpose_b && least(m, n) <= NARROW && m <= WIDE && n <= WIDE && k >= LEAST_ROWS;
     }
-    return n <= MOST_COLUMNS && k <= MOST_DEPTH && m >= LEAST_ROWS;
+    return m >= LEAST_ROWS && ((n <= MOST_COLUMNS && k <= MOST_DEPTH) || (k <= FEW && k * round_up(n, 8) <= lora4j_product_floats()));
 }
 
 static void inner(lora4j_team *team, const tall_variant *variant, tall s) {
@@ -99,16 +102,28 @@ static void inner(lora4j_team *team, const tall_variant *variant, tall s) {
     }
 }
 
-static void rows(lora4j_team *team, const tall_variant *variant, tall s, int64_t down, int64_t across) {
-    s.np = round_up(s.n, variant->vector);
-    const int64_t width = 3 * variant->vector;
-    for (int64_t j = 0; j < s.np; j++) {
-        const int64_t tile = j / width * width, columns = least(width, s.np - tile);
-        for (int64_t l = 0; l < s.k; l++) {
-            s.packed[tile * s.k + l * columns + j - tile] = j < s.n ? s.b[l * down + j * across] : 0;
+/* op(B)'s share of tiles. */
+static void pack(const void *job, int part, int member) {
+    (void)member;
+    const tall *s = job;
+    const int64_t width = 3 * s->vector, tiles = (s->n + width - 1) / width;
+    const int64_t to = least(tiles * (part + 1) / s->parts * width, s->np);
+    for (int64_t j = tiles * part / s->parts * width, columns; j < to; j += columns) {
+        columns = least(width, s->np - j);
+        float *packed = s->packed + j * s->k;
+        for (int64_t l = 0; l < s->k; l++) {
+            for (int64_t c = 0; c < columns; c++) {
+                *packed++ = j + c < s->n ? s->b[l * s->down_b + (j + c) * s->across_b] : 0;
+            }
         }
     }
+}
+
+static void rows(lora4j_team *team, const tall_variant *variant, tall s) {
+    s.vector = variant->vector;
+    s.np = round_up(s.n, s.vector);
     s.parts = s.m * s.n * s.k < ALONE ? 1 : (int)least(lora4j_team_threads(team), s.m);
+    lora4j_members_run(team->members, pack, &s, s.parts);
     lora4j_members_run(team->members, variant->multiply_rows, &s, s.parts);
 }
 
@@ -117,7 +132,9 @@ void lora4j_tall_product(lora4j_team *team, int transpose_a, int transpose_b, in
     const tall_variant *variant = CHOSEN(team, &tall);
     tall s = {.m = m, .n = n, .k = k, .lda = lda, .ldb = ldb, .alpha = alpha, .beta = beta, .a = a, .b = b, .c = c, .down = ldc, .across = 1, .packed = team->packed};
     if (!transpose_a) {
-        rows(team, variant, s, transpose_b ? 1 : ldb, transpose_b ? ldb : 1);
+        s.down_b = transpose_b ? 1 : ldb;
+        s.across_b = transpose_b ? ldb : 1;
+        rows(team, variant, s);
     } else if (m <= n) {
         inner(team, variant, s);
     } else { /* Cᵀ = BᵀA: the wider one is read in vectors */

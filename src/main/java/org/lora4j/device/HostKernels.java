@@ -35,11 +35,11 @@ final class HostKernels {
 
     /** Below this many products of two elements, xGEMM is as fast. */
     static final long LEAST_PRODUCTS = 1 << 20;
-    /** The same for AᵀB and A·op(B) of many rows and few columns, which are not packed; what {@code lora4j_is_tall} takes. */
+    /** The same for AᵀB of few columns, and for A·op(B) of few columns or of few products to a sum; what {@code lora4j_is_tall} takes. */
     static final long LEAST_INNER = 1 << 18;
     static final long LEAST_TALL = 1 << 14;
-    /** Below this many bytes a matrix has ordinary pages. */
-    static final long LEAST_LARGE = 2 << 20;
+    /** Below this many bytes a matrix has ordinary pages: the table of pages holds as many, and malloc hands them out again without the system. */
+    static final long LEAST_LARGE = 8 << 20;
     /** Below this many bytes a copy by one thread is as fast; of so many rows that are apart, one by one from Java is slower. */
     static final long LEAST_COPIED = 1 << 20;
     static final long LEAST_ROWS_COPIED = 64;
@@ -120,7 +120,7 @@ final class HostKernels {
         if (opA == Op.TRANSPOSE) {
             return opB == Op.NONE && Math.min(m, n) <= 32 && Math.max(m, n) <= 256 && k >= 64 ? LEAST_INNER : LEAST_PRODUCTS;
         }
-        return n <= 32 && k <= 256 && m >= 64 ? LEAST_TALL : LEAST_PRODUCTS;
+        return m >= 64 && (n <= 32 && k <= 256 || k <= 16) ? LEAST_TALL : LEAST_PRODUCTS;
     }
 
     /** C ← α·op(A)·op(B) + β·C. */
