@@ -7,6 +7,7 @@
      MULTIPLY_ADD(SUM, A, B)  SUM += A·B with all three in registers */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
+typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -116,6 +117,31 @@ static TARGET void NAME(pad)(const step *s, const float *g, int64_t rows, int64_
     }
 }
 
+/* The sums of GROUP vectors' lanes: neighbours are added, of two vectors in one, until a vector has all sums. */
+static inline __attribute__((always_inline)) TARGET void NAME(add_lanes)(const float *lanes, float *y) {
+    NAME(lanes) even, odd;
+    UNROLL for (int i = 0; i < VECTOR; i++) {
+        even[i] = 2 * i;
+        odd[i] = 2 * i + 1;
+    }
+    NAME(vec) sum[GROUP];
+    UNROLL for (int c = 0; c < GROUP; c++) {
+        sum[c] = *(const NAME(vec) *)(lanes + c * VECTOR);
+    }
+    int left = GROUP;
+    UNROLL for (int width = VECTOR; width > 1; width /= 2) {
+        const int two = left > 1; /* or one, with itself */
+        left = two ? left / 2 : 1;
+        UNROLL for (int c = 0; c < GROUP; c++) {
+            if (c < left) {
+                const NAME(vec) one = sum[2 * c * two], other = sum[(2 * c + 1) * two];
+                sum[c] = SHUFFLE(one, other, even) + SHUFFLE(one, other, odd);
+            }
+        }
+    }
+    memcpy(y, &sum[0], GROUP * sizeof(float));
+}
+
 /* Y of a block's rows, for which lanes has room for a group. */
 static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y) {
     for (int64_t group = 0; group < s->kp / GROUP; group++) {
@@ -133,19 +159,7 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
             }
         }
         for (int64_t r = 0; r < rows; r++) {
-            for (int64_t c = 0; c < GROUP; c++) {
-                const float *of_y = lanes + (r * GROUP + c) * VECTOR;
-                float sum[VECTOR];
-                for (int i = 0; i < VECTOR; i++) {
-                    sum[i] = of_y[i];
-                }
-                UNROLL for (int half = VECTOR / 2; half > 0; half /= 2) {
-                    for (int i = 0; i < half; i++) {
-                        sum[i] += sum[i + half];
-                    }
-                }
-                y[r * s->kp + group * GROUP + c] = sum[0];
-            }
+            NAME(add_lanes)(lanes + r * GROUP * VECTOR, y + r * s->kp + group * GROUP);
         }
     }
 }

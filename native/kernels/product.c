@@ -68,18 +68,6 @@ enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16, PACKED = PACKED_A + MOST_COLUM
 
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* The elements of x and y that `from` numbers, y's after x's. */
-#if defined(__clang__)
-#define SHUFFLE(x, y, from) ({ \
-        __typeof__(x) chosen; \
-        for (unsigned e = 0; e < sizeof(x) / sizeof(float); e++) { \
-            chosen[e] = from[e] < (int)(sizeof(x) / sizeof(float)) ? x[from[e]] : y[from[e] - sizeof(x) / sizeof(float)]; \
-        } \
-        chosen; })
-#else
-#define SHUFFLE(x, y, from) __builtin_shuffle(x, y, from)
-#endif
-
 #if defined(__x86_64__)
 /* Most products take a[…] from memory in the same instruction: fewer instructions count where a processor is shared with
    another's work, but all of them so would ask for more than two loads a cycle. */

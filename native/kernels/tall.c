@@ -122,8 +122,10 @@ static void pack(const void *job, int part, int member) {
 static void rows(lora4j_team *team, const tall_variant *variant, tall s) {
     s.vector = variant->vector;
     s.np = round_up(s.n, s.vector);
-    s.parts = s.m * s.n * s.k < ALONE ? 1 : (int)least(lora4j_team_threads(team), s.m);
+    const int parts = s.m * s.n * s.k < ALONE ? 1 : (int)least(lora4j_team_threads(team), s.m);
+    s.parts = s.n > MOST_COLUMNS ? parts : 1;
     lora4j_members_run(team->members, pack, &s, s.parts);
+    s.parts = parts;
     lora4j_members_run(team->members, variant->multiply_rows, &s, s.parts);
 }
 

@@ -25,6 +25,18 @@
 
 #define JOIN(a, b) a##_##b
 
+/* The elements of x and y that `from` numbers, y's after x's. */
+#if defined(__clang__)
+#define SHUFFLE(x, y, from) ({ \
+        __typeof__(x) chosen; \
+        for (unsigned e = 0; e < sizeof(x) / sizeof(float); e++) { \
+            chosen[e] = from[e] < (int)(sizeof(x) / sizeof(float)) ? x[from[e]] : y[from[e] - sizeof(x) / sizeof(float)]; \
+        } \
+        chosen; })
+#else
+#define SHUFFLE(x, y, from) __builtin_shuffle(x, y, from)
+#endif
+
 struct lora4j_team {
     const char *variant;
     lora4j_members *members;
