@@ -19,8 +19,8 @@ enum { MOST_ROWS = 48 };
 /* Floating-point operations below which one thread does it all: some 10 µs. */
 enum { ALONE = 1000000 };
 
-/* Whether the next block's rows are asked for while Z is made, when memory else waits: Zen 4 takes up to 15 % less time then;
-   Sapphire Rapids, with a neighbour on its cores, takes 5 to 15 % more. */
+/* Whether the next block's rows are asked for while Z is made, when memory would otherwise be idle: Zen 4 takes up to 15 % less time
+   then; Sapphire Rapids, with a neighbour on its cores, takes 5 to 15 % more. */
 static int asks_ahead(void) {
 #if defined(__x86_64__)
     return __builtin_cpu_is("amd");
@@ -104,8 +104,8 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     s.kp = round_up(k, s.variant->group);
     const double operations = (ldz ? 4.0 : 2.0) * (double)m * (double)n * (double)k;
     s.parts = operations < ALONE ? 1 : (int)(m < threads ? m : threads);
-    s.ahead = asks_ahead();
-    const int64_t share = s.ahead ? lora4j_second_level_cache() * 2 / 5 : lora4j_second_level_cache() / 2; /* twice the one, or once the other */
+    s.ahead = ldz && asks_ahead();
+    const int64_t share = s.ahead ? lora4j_second_level_cache() * 2 / 5 : lora4j_second_level_cache() / 2; /* of two blocks each, or of one */
     const int64_t cached = share / (n * (int64_t)sizeof(float)) / 3 * 3;
     s.rows = cached < 3 ? 3 : cached < MOST_ROWS ? cached : MOST_ROWS;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;

@@ -134,7 +134,7 @@ static inline __attribute__((always_inline)) TARGET void NAME(add_lanes)(const f
         left = two ? left / 2 : 1;
         UNROLL for (int c = 0; c < GROUP; c++) {
             if (c < left) {
-                const NAME(vec) one = sum[2 * c * two], other = sum[(2 * c + 1) * two];
+                NAME(vec) one = sum[2 * c * two], other = sum[(2 * c + 1) * two];
                 sum[c] = SHUFFLE(one, other, even) + SHUFFLE(one, other, odd);
             }
         }
@@ -206,7 +206,7 @@ static TARGET void NAME(add_parts)(const step *s, int64_t from, int64_t to) {
     for (int64_t j = from; j < to; j += 3 * VECTOR) {
         const int64_t rows = s->n - j < 3 * VECTOR ? s->n - j : 3 * VECTOR;
         for (int64_t group = 0; group < s->kp / GROUP; group++, sums += tile) {
-            float sum[GROUP][3 * VECTOR];
+            float sum[GROUP][3 * VECTOR]; /* of the last tile some are of no column, and have any value */
             memcpy(sum, sums, sizeof sum);
             for (int part = 1; part < s->parts; part++) {
                 for (int64_t i = 0; i < tile; i++) {

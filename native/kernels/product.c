@@ -59,10 +59,6 @@ struct product {
     float *packed;              /* the members' */
 };
 
-static inline int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* The largest packed rows of A in floats, those of the largest tile, and what a last vector writes beyond. */
 enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16, PACKED = PACKED_A + MOST_COLUMNS * DEPTH };
 

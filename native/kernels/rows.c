@@ -10,8 +10,8 @@ enum { LANES = 32 };
 /* Elements that are looked through for their largest: it is then looked for among so many, or in a row. */
 enum { STRETCH = 4096 };
 
-/* Elements below which one thread does it all: some microseconds of reading, or of solving. */
-enum { ALONE = 1 << 16, SOLVED_ALONE = 1 << 11 };
+/* Elements below which one thread reads it all. */
+enum { ALONE = 1 << 16 };
 
 /* The most threads that have a part of their own. */
 enum { MOST_PARTS = 64 };
@@ -258,7 +258,7 @@ void lora4j_ssolve(lora4j_team *team, int64_t m, int64_t n, float alpha, const f
         }
         t.inverse[i] = 1 / r[i * (down + across)];
     }
-    pass s = plan(team, m, n, SOLVED_ALONE);
+    pass s = plan(team, m, n, 0);
     s.t = &t;
     s.alpha = alpha;
     s.x = b;

@@ -16,8 +16,8 @@ enum { NARROW = 32, WIDE = 256, MOST_COLUMNS = 32, MOST_DEPTH = 256, FEW = 16 };
 /* The least rows: with fewer these matrices are not tall. */
 enum { LEAST_ROWS = 64 };
 
-/* Rows that are summed at once: those of both matrices stay in the first-level cache. A chunk has as many, unless there would be
-   too many chunks. */
+/* Rows that are summed at once: those of A and of three vectors of B stay in the first-level cache. A chunk has as many, unless there
+   would be too many chunks. */
 enum { STRIP = 96, MOST_CHUNKS = 64 };
 
 /* Products of two elements below which one thread does it all: about a microsecond. */
@@ -39,10 +39,6 @@ typedef struct {
     int64_t vector;
     lora4j_work *sum_chunk, *multiply_rows;
 } tall_variant;
-
-static inline int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 #if defined(__x86_64__)
 /* Vectors of 256 bits: columns come in eights. */

@@ -7,7 +7,7 @@
 /* Whether C = α·op(A)·op(B) + β·C, m×n of k products, is such a product. */
 int lora4j_is_tall(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k);
 
-/* That product; the order of a sum's products depends on k alone. */
+/* That product; the order of a sum's products does not depend on the threads. */
 void lora4j_tall_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                          int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 

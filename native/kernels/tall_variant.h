@@ -40,7 +40,11 @@ INLINE void NAME(sums)(const int COUNT, const int WIDTH, int64_t products, const
         UNROLL for (int c = 0; c < COUNT; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
                 NAME(vec) *all = (NAME(vec) *)(to + c * s->np + w * VECTOR); \
-                *all = add ? *all + sum[c][w] : sum[c][w] + (NAME(vec)){0}; \
+                if (add) { \
+                    *all += sum[c][w]; \
+                } else { \
+                    *all = sum[c][w]; \
+                } \
             } \
         } \
     }

@@ -40,7 +40,7 @@
 struct lora4j_team {
     const char *variant;
     lora4j_members *members;
-    float *packed;          /* for each member, what it packs of a product's operands */
+    float *packed;          /* for each member, what it packs of a product's operands; of tall products the first one's part is everyone's */
 };
 
 /* Floats that a member packs of a product's operands; they are whole cache lines. */
@@ -48,6 +48,10 @@ int64_t lora4j_product_floats(void);
 
 /* Bytes of the processor's second-level cache; a small one's where the system does not say. */
 int64_t lora4j_second_level_cache(void);
+
+static inline int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 static inline int64_t round_up(int64_t a, int64_t to) {
     return (a + to - 1) / to * to;

@@ -128,7 +128,6 @@ public final class HostDevice extends Device {
         }
     }
 
-
     @Override
     void doConvert(Matrix source, Matrix target) {
         HostElements.convert(source.segment(), source.type(), source.leadingDimension(), target.segment(), target.type(), target.leadingDimension(),

@@ -38,10 +38,11 @@ final class HostKernels {
     /** The same for AᵀB of few columns, and for A·op(B) of few columns or of few products to a sum; what {@code lora4j_is_tall} takes. */
     static final long LEAST_INNER = 1 << 18;
     static final long LEAST_TALL = 1 << 14;
-    /** Below this many bytes a matrix has ordinary pages: the table of pages holds as many, and malloc hands them out again without the system. */
+    /** Below this many bytes a matrix has ordinary pages: the processor knows the addresses of as many, and malloc reuses them without asking the system. */
     static final long LEAST_LARGE = 8 << 20;
-    /** Below this many bytes a copy by one thread is as fast; of so many rows that are apart, one by one from Java is slower. */
+    /** Below this many bytes a copy by one thread is as fast. */
     static final long LEAST_COPIED = 1 << 20;
+    /** Below this many rows that are apart, copying them one by one from Java is as fast. */
     static final long LEAST_ROWS_COPIED = 64;
     /** The most columns of V for which reading G once pays, measured; with more, two products are as fast. */
     static final long MOST_COLUMNS = 64;

@@ -30,7 +30,8 @@ public final class BlockKrylovSvd implements TopSvd {
     }
 
     /**
-     * Stops when no residual exceeds {@code tolerance}, or after {@code maxSteps}; the certificate says which.
+     * Stops when no residual exceeds {@code tolerance}, or after {@code maxSteps}; the certificate says which. Of a large matrix it looks
+     * a step sooner, and stops there if the residuals are smaller still.
      *
      * @param tolerance of ‖G·vᵢ − σᵢ·uᵢ‖/σ₁ and ‖Gᵀ·uᵢ − σᵢ·vᵢ‖/σ₁, positive
      * @param maxSteps from 1; each adds a block to the basis, of 8 columns for k up to 64, of k/8 or a little more beyond
@@ -64,15 +65,15 @@ public final class BlockKrylovSvd implements TopSvd {
         }
         int most = (int) Math.min(Math.max(maxSteps, least), min / block);
         // Where a step takes longer than the small problem (on two processors at the limit, 1430² and 80 columns, both half a millisecond),
-        // that is tried a step sooner: often enough where σᵢ falls as 1/i. But the more are sought, the closer are their neighbours, for which
-        // the last ones may be mistaken by so much: then an overlap loses at most 5e-5, measured with 40 seeds.
+        // that is tried a step sooner: often enough where σᵢ falls as 1/i. The more are sought, the closer neighbouring values lie, and a
+        // residual of the tolerance can mix the last ones; so less is asked for then: an overlap loses at most 5e-5, measured with 40 seeds.
         boolean soon = (double) g.rows() * g.cols() * block > 32 * Math.pow(block * steps, 3);
         int first = soon && steps > least ? steps - 1 : steps;
         double sooner = tolerance / Math.max(1, 0.75 * least);
         try (Device.PowerSteps steady = g.device().powerSteps(g, block); KrylovBasis basis = new KrylovBasis(g, block, steps)) {
             boolean grows = basis.start(seed);
             for (int goal = first; grows && basis.extend(goal); goal++) {
-                SingularTriplets found = basis.triplets(k).solve(goal < steps ? sooner : tolerance, goal >= most, seed);
+                SingularTriplets found = basis.triplets(k).solve(tolerance, goal < steps ? sooner : tolerance, goal >= most, seed);
                 if (found != null) {
                     return found;
                 }

@@ -188,6 +188,11 @@ final class KrylovBasis implements AutoCloseable {
         return products;
     }
 
+    /** Counts products that were made elsewhere. */
+    void count(int more) {
+        products += more;
+    }
+
     /** V (n, width). */
     Matrix v() {
         return v.columns(0, width);

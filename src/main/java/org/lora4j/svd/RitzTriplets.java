@@ -11,11 +11,16 @@ import org.lora4j.device.Triangle;
  * The leading singular triplets of G on a {@link KrylovBasis} V with Y = G·V.
  *
  * <p>YᵀY = X·Σ²·Xᵀ gives the right vectors V·X (Rayleigh and Ritz) and with U·Lᵀ = Y·X the left ones; L is diagonal but for
- * rounding. Where σ_k² is too small beside σ₁² for squares in the matrix's precision, Y is decomposed exactly instead. The
+ * rounding. Where σ_k² is too small beside σ₁² for squares in the matrix's precision, these are made in float64, or Y is decomposed exactly. The
  * residuals of both sides stand in L and in R = GᵀY − V·(YᵀY), which is zero but for its last block: G·(V·X) = U·Lᵀ and
  * Gᵀ·U = (V·X)·L + R·X_q·L⁻ᵀ, with X_q the last rows of X. No more products with G are made for them.
  */
 final class RitzTriplets {
+    /** σ_k² over what rounding leaves of σ₁² at which neighbours that differ by a hundredth are still told apart. */
+    private static final double CLEAR = 128;
+    /** Rows of Y that are in float64 at a time. */
+    private static final long PANEL = 1024;
+
     private final KrylovBasis basis;
     private final Matrix g;
     private final Device device;
@@ -35,22 +40,24 @@ final class RitzTriplets {
     }
 
     /**
-     * The triplets, or null where a residual exceeds the tolerance.
+     * The triplets, or null where a residual exceeds what is accepted.
      *
+     * @param tolerance what they converge to
+     * @param accepted at most the tolerance
      * @param anyway whether they are wanted all the same
      */
-    SingularTriplets solve(double tolerance, boolean anyway, long seed) {
+    SingularTriplets solve(double tolerance, double accepted, boolean anyway, long seed) {
         try (Matrix x = device.temporary(type, k, width); Matrix gram = device.temporary(type, block, block)) {
             double[] sigma = ritz(x);
             device.gemm(1, basis.r(), Op.TRANSPOSE, basis.r(), Op.NONE, 0, gram);
             double[] rr = gram.read();
             double[] last = x.columns(width - block, width).read();
             for (int i = 0; i < k && !anyway; i++) {
-                if (sigma[i] > 0 && Math.sqrt(outside2(rr, last, i)) / sigma[i] > tolerance * sigma[0]) {
+                if (sigma[i] > 0 && Math.sqrt(outside2(rr, last, i)) / sigma[i] > accepted * sigma[0]) {
                     return null;
                 }
             }
-            return triplets(x, rr, tolerance, anyway, seed);
+            return triplets(x, rr, tolerance, accepted, anyway, seed);
         }
     }
 
@@ -65,19 +72,50 @@ final class RitzTriplets {
         return Math.max(0, sum);
     }
 
-    /** Xᵀ, the leading k right vectors in V's coordinates, into x's rows; returns their singular values by squares. */
+    /** Xᵀ, the leading k right vectors in V's coordinates, into x's rows; returns their singular values. */
     private double[] ritz(Matrix x) {
-        double[] sigma = new double[k];
-        try (Matrix t = device.temporary(type, width, width); Matrix squares = device.temporary(type, 1, width)) {
+        double[] sigma2;
+        try (Matrix t = device.temporary(type, width, width)) {
             device.copy(basis.c(), t);
-            device.symmetricEigen(t, squares);
-            double[] sigma2 = squares.read();
-            boolean lost = !(sigma2[width - k] > 16 * 2 * type.unitRoundoff() * Math.sqrt(width) * sigma2[width - 1]);
-            for (int i = 0; i < k; i++) {
-                device.copy(t.rows(width - 1 - i, width - i), x.rows(i, i + 1));
-                sigma[i] = Math.sqrt(Math.max(0, sigma2[width - 1 - i]));
+            sigma2 = eigen(t, x);
+        }
+        if (!(sigma2[k - 1] > CLEAR * 2 * type.unitRoundoff() * Math.sqrt(width) * sigma2[0])) {
+            if (type == DataType.FLOAT64) {
+                return exact(x);
             }
-            return lost ? exact(x) : sigma;
+            sigma2 = squaresInFloat64(x);
+        }
+        double[] sigma = new double[k];
+        for (int i = 0; i < k; i++) {
+            sigma[i] = Math.sqrt(Math.max(0, sigma2[i]));
+        }
+        return sigma;
+    }
+
+    /** The leading eigenvectors of T, which is overwritten, into x's rows; returns their eigenvalues. */
+    private double[] eigen(Matrix t, Matrix x) {
+        try (Matrix w = device.temporary(t.type(), 1, width)) {
+            device.symmetricEigen(t, w);
+            double[] ascending = w.read();
+            double[] leading = new double[k];
+            for (int i = 0; i < k; i++) {
+                device.convert(t.rows(width - 1 - i, width - i), x.rows(i, i + 1));
+                leading[i] = ascending[width - 1 - i];
+            }
+            return leading;
+        }
+    }
+
+    /** The same from YᵀY in float64: there squares lose no more of a σ than Y has lost already, by rounding to float32. */
+    private double[] squaresInFloat64(Matrix x) {
+        Matrix y = basis.y();
+        try (Matrix t = device.temporary(DataType.FLOAT64, width, width)) {
+            for (long from = 0; from < y.rows(); from += PANEL) {
+                try (Matrix rows = y.rows(from, Math.min(from + PANEL, y.rows())).temporaryCopy(DataType.FLOAT64)) {
+                    device.gemm(1, rows, Op.TRANSPOSE, rows, Op.NONE, from == 0 ? 0 : 1, t);
+                }
+            }
+            return eigen(t, x);
         }
     }
 
@@ -90,7 +128,7 @@ final class RitzTriplets {
         }
     }
 
-    private SingularTriplets triplets(Matrix x, double[] rr, double tolerance, boolean anyway, long seed) {
+    private SingularTriplets triplets(Matrix x, double[] rr, double tolerance, double accepted, boolean anyway, long seed) {
         Matrix vt = device.temporary(type, k, g.cols());
         Matrix u = null;
         try (Matrix l = device.temporary(type, k, k)) {
@@ -99,29 +137,30 @@ final class RitzTriplets {
             device.gemm(1, basis.y(), Op.NONE, x, Op.TRANSPOSE, 0, u); // G·(V·X)
             double[] sigma = new double[k];
             double[] residuals = new double[k];
-            int products = basis.products();
             if (!Triplets.factor(u, l)) {
                 measured(u, vt, true, sigma, residuals);
-                products += Math.ceilDiv(k, block);
+                basis.count(Math.ceilDiv(k, block));
             } else {
                 device.triangularSolve(Side.RIGHT, Triangle.LOWER, Op.TRANSPOSE, 1, l, u);
                 device.triangularSolve(Side.LEFT, Triangle.LOWER, Op.NONE, 1, l, x.columns(width - block, width));
                 fromFactor(l.read(), rr, x.columns(width - block, width).read(), sigma, residuals);
                 if (4 * type.unitRoundoff() * sigma[0] / sigma[k - 1] > tolerance / 10) {
-                    products += Math.ceilDiv(k, block);
+                    basis.count(Math.ceilDiv(k, block));
                     measured(u, vt, false, sigma, residuals); // VᵀGᵀGV is not exact enough for a σ so small
                 }
             }
             boolean converged = true;
+            boolean good = true;
             for (double residual : residuals) {
                 converged &= residual <= tolerance;
+                good &= residual <= accepted;
             }
-            if (!converged && !anyway) {
+            if (!good && !anyway) {
                 u.close();
                 vt.close();
                 return null;
             }
-            return Triplets.finish(g, u, sigma, vt, basis.unit(), residuals, products, width / block, converged, seed);
+            return Triplets.finish(g, u, sigma, vt, basis.unit(), residuals, basis.products(), width / block, converged, seed);
         } catch (RuntimeException e) {
             vt.close();
             if (u != null) {
