@@ -72,8 +72,6 @@ static int64_t block_floats(const step *s) {
 }
 
 #if defined(__x86_64__)
-/* Written so, a vector is loaded once for its multiplications; the compilers' own choice is to load it for each. */
-#define FUSED(SUM, A, B) __asm__("vfmadd231ps %1, %2, %0" : "+v"(SUM) : "v"(A), "v"(B));
 #define NAME(x) JOIN(x, avx512)
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 16

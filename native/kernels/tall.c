@@ -42,7 +42,6 @@ typedef struct {
 
 #if defined(__x86_64__)
 /* Vectors of 256 bits: columns come in eights. */
-#define FUSED(SUM, A, B) __asm__("vfmadd231ps %1, %2, %0" : "+v"(SUM) : "v"(A), "v"(B));
 #define NAME(x) JOIN(x, avx512)
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 8

@@ -12,6 +12,9 @@
 #define AVX512_INSTRUCTIONS "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"
 #define AVX2_INSTRUCTIONS "avx2,fma"
 
+/* SUM += A·B. Written so, a vector is loaded once for its multiplications; the compilers' own choice is to load it for each. */
+#define FUSED(SUM, A, B) __asm__("vfmadd231ps %1, %2, %0" : "+v"(SUM) : "v"(A), "v"(B));
+
 #if defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
 #define LORA4J_AMX
 #endif
