@@ -4,11 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 
 import org.junit.jupiter.api.Test;
@@ -291,40 +287,5 @@ class HostProductTest extends KernelsTest {
         int none = HostDevice.transpose(Op.NONE);
         BlasLibrary.load().blas().gemm(TYPE, none, none, 40, 50, 1500, 1, a.segment(), 1500, b.segment(), 50, 0, c.segment(), 50);
         assertFalse(Arrays.equals(devices, c.read()), "BLAS has other bits");
-    }
-
-    /** Zero at first, usable to the last element, known to the system as wanting large pages, and unmapped with the matrix. */
-    @Test
-    void largeMatricesHaveLargePages() throws IOException {
-        needsThemInUse();
-        assumeTrue(Files.exists(Path.of("/sys/kernel/mm/transparent_hugepage")), "this system has no transparent huge pages");
-        long before = device.counters().currentBytes();
-        for (int i = 0; i < 20; i++) {
-            Matrix a = device.allocate(TYPE, 1, HostKernels.LEAST_LARGE / 4 + i);
-            long address = a.segment().address();
-            assertEquals(0, address % (2 << 20), "a large page");
-            assertEquals(0, device.dot(a, a));
-            device.fill(a, 1);
-            assertEquals(HostKernels.LEAST_LARGE / 4 + i, device.dot(a, a));
-            assertTrue(flags(address).contains(" hg"), flags(address) + " of " + Long.toHexString(address));
-            a.close();
-            assertFalse(flags(address).contains(" hg"), "unmapped");
-        }
-        assertEquals(before, device.counters().currentBytes());
-    }
-
-    /** What the system knows of the mapping that an address is in; "" where there is none. */
-    private static String flags(long address) throws IOException {
-        boolean inside = false;
-        for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
-            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
-                String[] range = line.substring(0, line.indexOf(' ')).split("-");
-                inside = Long.compareUnsigned(address, Long.parseUnsignedLong(range[0], 16)) >= 0
-                        && Long.compareUnsigned(address, Long.parseUnsignedLong(range[1], 16)) < 0;
-            } else if (inside && line.startsWith("VmFlags:")) {
-                return line;
-            }
-        }
-        return "";
     }
 }

@@ -1,0 +1,54 @@
+package org.lora4j.device;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import org.junit.jupiter.api.Test;
+
+/** Large matrices are where the system may give them large pages; {@code -Dlora4j.requireLargePages=true} makes their absence a failure. */
+class LargePagesTest extends KernelsTest {
+    private static final String NONE = "this system has no transparent huge pages";
+
+    /** Zero at first, usable to the last element, known to the system as wanting large pages, and unmapped with the matrix. */
+    @Test
+    void largeMatricesHaveLargePages() throws IOException {
+        needsThemInUse();
+        boolean some = Files.exists(Path.of("/sys/kernel/mm/transparent_hugepage"));
+        assertTrue(some || !Boolean.getBoolean("lora4j.requireLargePages"), NONE);
+        assumeTrue(some, NONE);
+        long before = device.counters().currentBytes();
+        for (int i = 0; i < 20; i++) {
+            Matrix a = device.allocate(TYPE, 1, HostKernels.LEAST_LARGE / 4 + i);
+            long address = a.segment().address();
+            assertEquals(0, address % (2 << 20), "a large page");
+            assertEquals(0, device.dot(a, a));
+            device.fill(a, 1);
+            assertEquals(HostKernels.LEAST_LARGE / 4 + i, device.dot(a, a));
+            assertTrue(flags(address).contains(" hg"), flags(address) + " of " + Long.toHexString(address));
+            a.close();
+            assertFalse(flags(address).contains(" hg"), "unmapped");
+        }
+        assertEquals(before, device.counters().currentBytes());
+    }
+
+    /** What the system knows of the mapping that an address is in; "" where there is none. */
+    private static String flags(long address) throws IOException {
+        boolean inside = false;
+        for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
+            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                String[] range = line.substring(0, line.indexOf(' ')).split("-");
+                inside = Long.compareUnsigned(address, Long.parseUnsignedLong(range[0], 16)) >= 0
+                        && Long.compareUnsigned(address, Long.parseUnsignedLong(range[1], 16)) < 0;
+            } else if (inside && line.startsWith("VmFlags:")) {
+                return line;
+            }
+        }
+        return "";
+    }
+}
