@@ -22,10 +22,12 @@ abstract sealed class DeviceElements extends DeviceMemory permits Device {
         doUniform(seed, a);
     }
 
-    /** A ← α·A. */
+    /** A ← α·A, which is nothing to do for α = 1, but counted. */
     public final void scale(double alpha, Matrix a) {
         elementwise(a, a);
-        doScale(alpha, a);
+        if (alpha != 1) {
+            doScale(alpha, a);
+        }
     }
 
     /**

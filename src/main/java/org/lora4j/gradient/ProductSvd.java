@@ -109,10 +109,9 @@ record ProductSvd(SmallMatrix left, double[] values, SmallMatrix right) {
         Device device = u.device();
         for (long i = 0; i < u.cols(); i++) {
             Matrix v = vt.rows(i, i + 1);
-            if (device.largest(v) < 0) {
-                device.scale(-1, v);
-                device.scale(-1, u.columns(i, i + 1));
-            }
+            double sign = device.largest(v) < 0 ? -1 : 1; // the counters don't tell which: it is the library's
+            device.scale(sign, v);
+            device.scale(sign, u.columns(i, i + 1));
         }
     }
 }
