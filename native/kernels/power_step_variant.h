@@ -36,11 +36,11 @@ static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) 
     }
 }
 
-/* Adds products of ROWS rows of a panel of G with a group of Vᵀ to the lanes of their elements of Y. The rows after three, which
-   need not be there, are asked for meanwhile: the processor's own prefetching begins anew with every panel's row. */
+/* Adds products of ROWS rows of a panel of G with a group of Vᵀ to the lanes of their elements of Y. What stands `ahead` floats after them,
+   which need not be there, is asked for meanwhile: the processor's own prefetching begins anew with every panel's row. */
 #define FORWARD(ROWS) \
     static __attribute__((noinline)) TARGET void NAME(forward_##ROWS)(const float *restrict g, int64_t ldg, const float *restrict vt, int64_t vectors, \
-                                                                      float *restrict lanes, int add) { \
+                                                                      float *restrict lanes, int add, int64_t ahead) { \
         NAME(vec) sum[ROWS][GROUP]; \
         UNROLL for (int r = 0; r < ROWS; r++) { \
             UNROLL for (int c = 0; c < GROUP; c++) { \
@@ -52,7 +52,7 @@ static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) 
             UNROLL for (int r = 0; r < ROWS; r++) { \
                 row[r] = *(const NAME(vec) *)(g + r * ldg + i * VECTOR); \
                 if (ROWS == 3) { \
-                    __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * ((r + ROWS) * ldg + i * VECTOR)), 0, 2); \
+                    __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * (r * ldg + i * VECTOR + ahead)), 0, 2); \
                 } \
             } \
             UNROLL for (int c = 0; c < GROUP; c++) { \
@@ -152,10 +152,10 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
             const int64_t ld = whole ? s->ldg : VECTOR;
             int64_t r = 0;
             for (; r + 3 <= rows; r += 3) {
-                NAME(forward_3)(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0);
+                NAME(forward_3)(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->rows_ahead * ld : 0);
             }
             if (r < rows) {
-                (rows - r == 2 ? NAME(forward_2) : NAME(forward_1))(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0);
+                (rows - r == 2 ? NAME(forward_2) : NAME(forward_1))(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->rows_ahead * ld : 0);
             }
         }
         for (int64_t r = 0; r < rows; r++) {
