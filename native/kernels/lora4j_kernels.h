@@ -22,16 +22,20 @@ lora4j_team *lora4j_team_open(const char *variant, int threads);
 int lora4j_team_threads(const lora4j_team *team);
 void lora4j_team_close(lora4j_team *team);
 
+/* Memory of any content, at a multiple of 64 bytes; NULL where there is none. bytes from 1. */
+void *lora4j_memory_allocate(int64_t bytes);
+void lora4j_memory_free(void *memory);
+
 /* Zeros of the caller's own, at a multiple of 2 MB, in pages of that size where the system grants them (its transparent huge
    pages are on, or for who asks): then a matrix's rows cost few entries of the table of pages. bytes from 1; NULL where there is no memory. */
 void *lora4j_memory_map(int64_t bytes);
 void lora4j_memory_unmap(void *memory, int64_t bytes);
 
-/* C = α·op(A)·op(B) + β·C for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; α not 0; C is not read
-   where β is 0, and overlaps neither A nor B. The same arguments give the same bits, with any number of threads. "amx" makes large products
+/* C = α·op(A)·op(B) + β·D for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; α not 0; D, which may be C
+   itself, is not read where β is 0. C overlaps nothing else. The same arguments give the same bits, with any number of threads. "amx" makes large products
    of bfloat16 terms: an error of at most 2⁻²⁴·|a·b| + 2⁻¹²⁵·(|a| + |b| + 3) beside that of summing in float32 (amx.h). */
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+                  int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc);
 
 /* Bytes of scratch memory that lora4j_spower_step needs for these arguments; ldz is 0 where Z is not wanted. */
 int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldz);

@@ -1,4 +1,4 @@
-/* C = α·op(A)·op(B) + β·C.
+/* C = α·op(A)·op(B) + β·C, into which D was copied.
  *
  * C is divided into parts, a rectangle each, that need nothing of each other: with few threads this costs less than meeting at
  * every panel of a product that all work on (Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS
@@ -11,7 +11,7 @@
  *
  * Packed, a sliver of B lies row after row and a tile of A column after column, whichever way they were. The order of a sum's products depends on k alone.
  */
-#include "tall.h"
+#include "thin.h"
 #include "variants.h"
 
 #include <stddef.h>
@@ -161,10 +161,13 @@ enum { FEW_COLUMNS = 32 };
 enum { LEAST_SIDE = 64, LEAST_DEPTH = 128 };
 
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-    if (lora4j_is_tall(transpose_a, transpose_b, m, n, k)) {
-        lora4j_tall_product(team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+                  int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
+    if (lora4j_is_thin(transpose_a, transpose_b, m, n, k)) {
+        lora4j_thin_product(team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, d, ldd, c, ldc);
         return;
+    }
+    if (beta != 0 && d != c) {
+        lora4j_copy(team, m, n * sizeof(float), d, ldd * sizeof(float), c, ldc * sizeof(float));
     }
     const product_variant *variant = CHOSEN(team, &product);
 #if defined(LORA4J_AMX)

@@ -85,6 +85,14 @@ int64_t lora4j_second_level_cache(void) {
     return bytes > 0 ? bytes : 256 << 10;
 }
 
+void *lora4j_memory_allocate(int64_t bytes) {
+    return aligned_alloc(64, round_up(bytes, 64));
+}
+
+void lora4j_memory_free(void *memory) {
+    free(memory);
+}
+
 /* x86-64's; where another is larger, nothing is gained. */
 static const int64_t LARGE_PAGE = 2 << 20;
 

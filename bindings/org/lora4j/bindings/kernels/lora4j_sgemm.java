@@ -15,7 +15,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef void (*lora4j_sgemm)(lora4j_team *, int, int, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *, int64_t, float, float *, int64_t)
+ * typedef void (*lora4j_sgemm)(lora4j_team *, int, int, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *, int64_t, float, const float *, int64_t, float *, int64_t)
  * }
  */
 public class lora4j_sgemm {
@@ -28,7 +28,7 @@ public class lora4j_sgemm {
      * The function pointer signature, expressed as a functional interface
      */
     public interface Function {
-        void apply(MemorySegment team, int transpose_a, int transpose_b, long m, long n, long k, float alpha, MemorySegment a, long lda, MemorySegment b, long ldb, float beta, MemorySegment c, long ldc);
+        void apply(MemorySegment team, int transpose_a, int transpose_b, long m, long n, long k, float alpha, MemorySegment a, long lda, MemorySegment b, long ldb, float beta, MemorySegment d, long ldd, MemorySegment c, long ldc);
     }
 
     private static final FunctionDescriptor $DESC = FunctionDescriptor.ofVoid(
@@ -44,6 +44,8 @@ public class lora4j_sgemm {
         kernels_h.C_POINTER,
         kernels_h.C_LONG,
         kernels_h.C_FLOAT,
+        kernels_h.C_POINTER,
+        kernels_h.C_LONG,
         kernels_h.C_POINTER,
         kernels_h.C_LONG
     );
@@ -70,9 +72,9 @@ public class lora4j_sgemm {
     /**
      * Invoke the upcall stub {@code funcPtr}, with given parameters
      */
-    public static void invoke(MemorySegment funcPtr,MemorySegment team, int transpose_a, int transpose_b, long m, long n, long k, float alpha, MemorySegment a, long lda, MemorySegment b, long ldb, float beta, MemorySegment c, long ldc) {
+    public static void invoke(MemorySegment funcPtr,MemorySegment team, int transpose_a, int transpose_b, long m, long n, long k, float alpha, MemorySegment a, long lda, MemorySegment b, long ldb, float beta, MemorySegment d, long ldd, MemorySegment c, long ldc) {
         try {
-             DOWN$MH.invokeExact(funcPtr, team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+             DOWN$MH.invokeExact(funcPtr, team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, d, ldd, c, ldc);
         } catch (Throwable ex$) {
             throw new AssertionError("should not reach here", ex$);
         }

@@ -18,7 +18,7 @@ final class BorderedWeight implements AutoCloseable {
     private final DataType type;
     private final double eta;
     private final Matrix parameters; // P (aRow + r, bColumn + r)
-    private Matrix frozen; // a copy of W_fz while the adapter is merged, else null
+    private Matrix merged; // W' while the adapter is merged, else null
     private boolean adapted; // whether A and B may be other than zero: once they were set or handed out, for good
 
     /** Where B starts in a row of P, and T in a row of the input. */
@@ -81,7 +81,12 @@ final class BorderedWeight implements AutoCloseable {
     }
 
     boolean isMerged() {
-        return frozen != null;
+        return merged != null;
+    }
+
+    /** What X is multiplied by: W' while merged, else W_fz. */
+    Matrix applied() {
+        return merged != null ? merged : weight;
     }
 
     boolean isAdapted() {
@@ -112,30 +117,21 @@ final class BorderedWeight implements AutoCloseable {
 
     /** target ← W'. */
     void effective(Matrix target) {
-        device.convert(weight, target);
-        if (frozen == null) {
+        device.convert(applied(), target);
+        if (merged == null) {
             addAdapter(eta, target);
         }
     }
 
-    /** W_fz ← W', after a copy of W_fz. */
+    /** Makes W' beside W_fz. */
     void merge() {
-        Matrix copy = device.allocate(type, weight.rows(), weight.cols());
-        try {
-            device.copy(weight, copy);
-            addAdapter(eta, weight);
-        } catch (RuntimeException e) {
-            copy.close();
-            throw e;
-        }
-        frozen = copy;
+        merged = device.addmm(weight, eta, loraB, Op.NONE, loraA, Op.NONE);
     }
 
-    /** W_fz ← the copy. */
+    /** Drops W'. */
     void unmerge() {
-        device.copy(frozen, weight);
-        frozen.close();
-        frozen = null;
+        merged.close();
+        merged = null;
     }
 
     private void addAdapter(double factor, Matrix target) {
@@ -145,8 +141,8 @@ final class BorderedWeight implements AutoCloseable {
     @Override
     public void close() {
         parameters.close();
-        if (frozen != null) {
-            frozen.close();
+        if (merged != null) {
+            merged.close();
         }
     }
 }

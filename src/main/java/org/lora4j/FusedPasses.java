@@ -44,7 +44,7 @@ final class FusedPasses {
         closers.add(outputGradients::close);
     }
 
-    /** T = η·X·Aᵀ (not while merged) and Y = [X|1|T]·[W_fz|bias|B]ᵀ. T and Y are overwritten. */
+    /** T = η·X·Aᵀ and Y = [X|1|T]·[W_fz|bias|B]ᵀ; while merged Y = 1·biasᵀ + X·W'ᵀ. T and Y are overwritten. */
     void forward(Matrix x, Matrix y) {
         long b = x.rows();
         long m = w.weight.rows();
@@ -53,15 +53,15 @@ final class FusedPasses {
         long border = !w.isMerged() ? w.outBorder.cols() : w.bias != null ? 1 : 0; // columns of [1|T] that count
         if (!w.isMerged()) {
             device.gemm(b, r, n, eta, x, Op.NONE, w.a(), Op.TRANSPOSE, 0, inputs.t(beside));
+            if (beside) {
+                device.gemm(b, m, n + border, 1, inputs.bordered(), Op.NONE, w.out, Op.TRANSPOSE, 0, y);
+                return;
+            }
         }
-        if (beside) {
-            device.gemm(b, m, n + border, 1, inputs.bordered(), Op.NONE, w.out, Op.TRANSPOSE, 0, y);
-            return;
+        if (border > 0) { // the small one first: then Y is written once more, not read and written
+            device.gemm(b, m, border, 1, inputs.border, Op.NONE, w.outBorder, Op.TRANSPOSE, 0, y);
         }
-        device.gemm(b, m, n, 1, x, Op.NONE, w.weight, Op.TRANSPOSE, 0, y);
-        if (border > 0) {
-            device.gemm(b, m, border, 1, inputs.border, Op.NONE, w.outBorder, Op.TRANSPOSE, 1, y);
-        }
+        device.gemm(b, m, n, 1, x, Op.NONE, w.applied(), Op.TRANSPOSE, border > 0 ? 1 : 0, y);
     }
 
     /**
@@ -84,8 +84,8 @@ final class FusedPasses {
         if (beside) {
             device.gemm(b, n, w.in.rows(), 1, outputGradients.bordered(), Op.NONE, w.in, Op.NONE, 0, dx);
         } else {
-            device.gemm(b, n, m, 1, dy, Op.NONE, w.weight, Op.NONE, 0, dx);
-            device.gemm(b, n, w.inBorder.rows(), 1, outputGradients.border, Op.NONE, w.inBorder, Op.NONE, 1, dx);
+            device.gemm(b, n, w.inBorder.rows(), 1, outputGradients.border, Op.NONE, w.inBorder, Op.NONE, 0, dx);
+            device.gemm(b, n, m, 1, dy, Op.NONE, w.weight, Op.NONE, 1, dx);
         }
     }
 }

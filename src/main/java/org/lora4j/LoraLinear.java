@@ -114,7 +114,8 @@ public final class LoraLinear implements AutoCloseable {
     }
 
     /**
-     * Adds the adapter to the weight: forward is then one product, and backward is refused. A copy of W_fz is kept.
+     * Makes W' = W_fz + η·B·A, which forward then multiplies by, by one product (and one with the bias); backward is refused. W_fz is kept beside
+     * it, untouched.
      *
      * @throws IllegalStateException when it is merged already
      */
@@ -124,7 +125,7 @@ public final class LoraLinear implements AutoCloseable {
     }
 
     /**
-     * Puts back the frozen weight exactly as it was before {@link #merge}.
+     * Goes back to the frozen weight, which is exactly as it was before {@link #merge}, and frees W'.
      *
      * @throws IllegalStateException when the adapter is not merged
      */
@@ -223,9 +224,9 @@ public final class LoraLinear implements AutoCloseable {
 
     // ---- parts
 
-    /** W_fz (m×n), for reading and writing; W' while the adapter is merged, and what is written then {@link #unmerge} undoes. */
+    /** W_fz (m×n), for reading and writing; while the adapter is merged W', a matrix of its own that {@link #unmerge} closes. */
     public Matrix weight() {
-        return weights.weight;
+        return weights.applied();
     }
 
     /** The bias (m×1), for reading and writing; null for a layer without one. */

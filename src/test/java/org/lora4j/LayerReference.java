@@ -77,29 +77,26 @@ public record LayerReference(LoraConfig config, Reference weight, Reference bias
         return dt(dy).stored(type, b.rows() + 1, magnitudes().dt(dy.magnitudes()), Reference.zeros(dy.rows(), b.cols()));
     }
 
-    /** What is stored of a product x·wᵀ before another one is added to it. */
-    private static Reference storedProduct(DataType type, Reference x, Reference w, Reference carried) {
-        Reference magnitudes = x.magnitudes().times(w.magnitudes().transpose());
-        return x.times(w.transpose()).stored(type, x.cols() + 1, magnitudes, carried);
+    /** T·Bᵀ + bias. */
+    private Reference ofBorder(Reference x) {
+        Reference product = t(x).times(b.transpose());
+        return bias == null ? product : product.plus(1, ones(x.rows()).times(bias));
     }
 
-    /** @param own whether X was the layer's own, and Y one product; of any other, Y = X·W_fzᵀ is stored before T·Bᵀ is added */
+    /** @param own whether X was the layer's own, and Y one product; of any other, T·Bᵀ + bias is stored before X·W_fzᵀ is added */
     public void assertY(String what, Matrix actual, DataType type, Reference x, boolean own) {
         Reference carried = storedT(type, x).times(b.magnitudes().transpose());
         if (!own) {
-            carried = carried.plus(1, storedProduct(type, x, weight, Reference.zeros(x.rows(), weight.rows())));
+            carried = ofBorder(x).stored(type, a.rows() + 2, magnitudes().ofBorder(x.magnitudes()), carried);
         }
         y(x).assertClose(what + ", Y", Reference.of(actual), type, a.cols() + a.rows() + 2, magnitudes().y(x.magnitudes()), carried);
     }
 
-    /** The same while merged: W' was stored, and of an X that is not the layer's own X·W'ᵀ is, before a bias is added. */
-    public void assertMergedY(String what, Matrix actual, DataType type, Reference x, boolean own) {
+    /** The same while merged: W' was stored. */
+    public void assertMergedY(String what, Matrix actual, DataType type, Reference x) {
         Reference w = effectiveWeight();
         Reference ofW = w.stored(type, a.rows() + 2, magnitudes().effectiveWeight(), Reference.zeros(w.rows(), w.cols()));
         Reference carried = x.magnitudes().times(ofW.transpose());
-        if (!own && bias != null) {
-            carried = storedProduct(type, x, w, carried);
-        }
         y(x).assertClose(what + ", Y", Reference.of(actual), type, a.cols() + a.rows() + 2, magnitudes().y(x.magnitudes()), carried);
     }
 
@@ -107,7 +104,7 @@ public record LayerReference(LoraConfig config, Reference weight, Reference bias
     public void assertDx(String what, Matrix actual, DataType type, Reference dy, boolean own) {
         Reference carried = storedDt(type, dy).times(a.magnitudes());
         if (!own) {
-            carried = carried.plus(1, storedProduct(type, dy, weight.transpose(), Reference.zeros(dy.rows(), weight.cols())));
+            carried = dt(dy).times(a).stored(type, b.cols() + 1, magnitudes().dt(dy.magnitudes()).times(a.magnitudes()), carried);
         }
         dx(dy).assertClose(what + ", dX", Reference.of(actual), type, b.rows() + b.cols() + 1, magnitudes().dx(dy.magnitudes()), carried);
     }

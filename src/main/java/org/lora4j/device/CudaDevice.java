@@ -117,7 +117,7 @@ public final class CudaDevice extends Device {
     // ---- memory
 
     @Override
-    Allocation allocateBytes(long bytes, boolean temporary) {
+    Allocation allocateBytes(long bytes, boolean temporary, boolean zeroed) {
         if (bytes == 0) {
             return new Allocation(MemorySegment.NULL, temporary, () -> {});
         }

@@ -94,6 +94,33 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
     }
 
     /**
+     * D = α·op(A)·op(B) + C in memory of its own, as {@code torch.addmm}; C is left as it is. On the host it is read once, where a
+     * copy and a product would read and write twice as much.
+     *
+     * @return D, of C's shape and type, for the caller to close
+     * @throws OutOfDeviceMemoryException when there is no room for D
+     */
+    public final Matrix addmm(Matrix c, double alpha, Matrix a, Op opA, Matrix b, Op opB) {
+        enter();
+        check(a);
+        check(b);
+        check(c);
+        Checks.gemmShapes(a, opA, b, opB, c);
+        Checks.gemm(c.rows(), c.cols(), opA == Op.NONE ? a.cols() : a.rows(), a, opA, b, opB, c, maxDimension());
+        count(Call.GEMM);
+        Matrix d = allocateUnset(c.type(), c.rows(), c.cols());
+        try {
+            if (c.rows() > 0 && c.cols() > 0) {
+                doAddmm(c, alpha, a, opA, b, opB, d);
+            }
+            return d;
+        } catch (RuntimeException e) {
+            d.close();
+            throw e;
+        }
+    }
+
+    /**
      * Y ← G·V and, unless {@code z} is null, Z ← Gᵀ·Y, reading G once where the device can: the step of a power or
      * Krylov method. The operands must not overlap.
      *
@@ -236,6 +263,13 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
     abstract long maxDimension();
 
     abstract void doGemm(long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c);
+
+    /** D ← α·op(A)·op(B) + C; not empty. */
+    void doAddmm(Matrix c, double alpha, Matrix a, Op opA, Matrix b, Op opB, Matrix d) {
+        count(Call.COPY);
+        doCopy(c, d);
+        doGemm(d.rows(), d.cols(), opA == Op.NONE ? a.cols() : a.rows(), alpha, a, opA, b, opB, 1, d);
+    }
 
     void doPowerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
         doGemm(g.rows(), v.cols(), g.cols(), 1, g, Op.NONE, v, Op.NONE, 0, y);

@@ -31,7 +31,12 @@ abstract sealed class DeviceMemory implements AutoCloseable permits DeviceElemen
      * @throws OutOfDeviceMemoryException when there is no room
      */
     public final Matrix allocate(DataType type, long rows, long cols, long leadingDimension) {
-        return allocate(false, type, rows, cols, leadingDimension);
+        return allocate(false, true, type, rows, cols, leadingDimension);
+    }
+
+    /** Allocates a rows×cols matrix of any content. */
+    final Matrix allocateUnset(DataType type, long rows, long cols) {
+        return allocate(false, false, type, rows, cols, Math.max(1, cols));
     }
 
     /**
@@ -40,13 +45,13 @@ abstract sealed class DeviceMemory implements AutoCloseable permits DeviceElemen
      * of an earlier one is used again.
      */
     public final Matrix temporary(DataType type, long rows, long cols) {
-        return allocate(true, type, rows, cols, Math.max(1, cols));
+        return allocate(true, true, type, rows, cols, Math.max(1, cols));
     }
 
-    private Matrix allocate(boolean temporary, DataType type, long rows, long cols, long leadingDimension) {
+    private Matrix allocate(boolean temporary, boolean zeroed, DataType type, long rows, long cols, long leadingDimension) {
         enter();
         long bytes = Checks.bytes(type, rows, cols, leadingDimension);
-        Matrix m = new Matrix((Device) this, allocateBytes(bytes, temporary), type, rows, cols, leadingDimension);
+        Matrix m = new Matrix((Device) this, allocateBytes(bytes, temporary, zeroed), type, rows, cols, leadingDimension);
         matrices.add(m);
         return m;
     }
@@ -222,8 +227,8 @@ abstract sealed class DeviceMemory implements AutoCloseable permits DeviceElemen
     /** Makes this device the one that native calls of this thread go to. */
     void bind() {}
 
-    /** Zeroed and counted memory. */
-    abstract Allocation allocateBytes(long bytes, boolean temporary);
+    /** Counted memory, zeroed or of any content. */
+    abstract Allocation allocateBytes(long bytes, boolean temporary, boolean zeroed);
 
     /** Where {@code memory} is for this device, or an error where it can't be borrowed for such a matrix. */
     abstract MemorySegment borrowable(MemorySegment memory, DataType type, long rows, long cols, long leadingDimension);

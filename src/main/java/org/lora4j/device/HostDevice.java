@@ -70,10 +70,10 @@ public final class HostDevice extends Device {
     }
 
     @Override
-    Allocation allocateBytes(long bytes, boolean temporary) {
+    Allocation allocateBytes(long bytes, boolean temporary, boolean zeroed) {
         Arena arena = temporary ? Arena.ofConfined() : Arena.ofShared(); // closing a shared arena asks every thread of the JVM
         try {
-            return new Allocation(allocate(arena, bytes), temporary, () -> {
+            return new Allocation(allocate(arena, bytes, zeroed), temporary, () -> {
                 arena.close();
                 countFreed(bytes);
             });
@@ -85,8 +85,12 @@ public final class HostDevice extends Device {
 
     /** Zeroed memory that lives as long as the arena, counted as allocated; who closes the arena counts it as freed. */
     MemorySegment allocate(Arena arena, long bytes) {
+        return allocate(arena, bytes, true);
+    }
+
+    private MemorySegment allocate(Arena arena, long bytes, boolean zeroed) {
         try {
-            MemorySegment memory = kernels.allocate(arena, bytes);
+            MemorySegment memory = kernels.allocate(arena, bytes, zeroed);
             countAllocated(bytes);
             return memory;
         } catch (OutOfMemoryError e) {
@@ -180,9 +184,20 @@ public final class HostDevice extends Device {
     void gemm(DataType type, Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb, double beta,
             MemorySegment c, long ldc) {
         if (kernels.suitProduct(type, opA, opB, m, n, k, alpha)) {
-            kernels.gemm(opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+            kernels.gemm(opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, c, ldc);
         } else {
             blas.gemm(type, transpose(opA), transpose(opB), (int) m, (int) n, (int) k, alpha, a, (int) lda, b, (int) ldb, beta, c, (int) ldc);
+        }
+    }
+
+    @Override
+    void doAddmm(Matrix c, double alpha, Matrix a, Op opA, Matrix b, Op opB, Matrix d) {
+        long k = opA == Op.NONE ? a.cols() : a.rows();
+        if (kernels.suitProduct(c.type(), opA, opB, c.rows(), c.cols(), k, alpha)) {
+            kernels.gemm(opA, opB, c.rows(), c.cols(), k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), 1, c.segment(),
+                    c.leadingDimension(), d.segment(), d.leadingDimension());
+        } else {
+            super.doAddmm(c, alpha, a, opA, b, opB, d);
         }
     }
 

@@ -35,9 +35,9 @@ final class HostKernels {
 
     /** Below this many products of two elements, xGEMM is as fast. */
     static final long LEAST_PRODUCTS = 1 << 20;
-    /** The same for AᵀB of few columns, and for A·op(B) of few columns or of few products to a sum; what {@code lora4j_is_tall} takes. */
+    /** The same for AᵀB of few columns, and for A·op(B) of few columns or of few products to a sum. */
     static final long LEAST_INNER = 1 << 18;
-    static final long LEAST_TALL = 1 << 14;
+    static final long LEAST_THIN = 1 << 14;
     /** Below this many bytes a matrix has ordinary pages: the processor knows the addresses of as many, and malloc reuses them without asking the system. */
     static final long LEAST_LARGE = 8 << 20;
     /** Below this many bytes a copy by one thread is as fast. */
@@ -121,24 +121,29 @@ final class HostKernels {
         if (opA == Op.TRANSPOSE) {
             return opB == Op.NONE && Math.min(m, n) <= 32 && Math.max(m, n) <= 256 && k >= 64 ? LEAST_INNER : LEAST_PRODUCTS;
         }
-        return m >= 64 && (n <= 32 && k <= 256 || k <= 16) ? LEAST_TALL : LEAST_PRODUCTS;
+        return m >= 64 && (n <= 32 && k <= 256 || k <= 16) ? LEAST_THIN : LEAST_PRODUCTS;
     }
 
-    /** C ← α·op(A)·op(B) + β·C. */
-    void gemm(Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb, double beta, MemorySegment c,
-            long ldc) {
+    /** C ← α·op(A)·op(B) + β·D; D may be C. */
+    void gemm(Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb, double beta, MemorySegment d,
+            long ldd, MemorySegment c, long ldc) {
         meet();
-        library.gemm(team, opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        library.gemm(team, opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, d, ldd, c, ldc);
     }
 
-    /** Zeroed memory that lives as long as the arena, in large pages where it is large and there are such. */
-    MemorySegment allocate(Arena arena, long bytes) {
-        if (library == null || bytes < LEAST_LARGE) {
+    /**
+     * Memory that lives as long as the arena, in large pages where it is large and there are such.
+     *
+     * @param zeroed whether it must be zero; otherwise it is of any content
+     */
+    MemorySegment allocate(Arena arena, long bytes, boolean zeroed) {
+        boolean large = bytes >= LEAST_LARGE;
+        if (library == null || bytes == 0 || zeroed && !large) {
             return arena.allocate(bytes, 64);
         }
-        MemorySegment memory = library.map(arena, bytes);
+        MemorySegment memory = large ? library.map(arena, bytes) : library.allocate(arena, bytes);
         if (memory.equals(MemorySegment.NULL)) {
-            throw new OutOfMemoryError("the system refuses to map " + bytes + " bytes");
+            throw new OutOfMemoryError("the system refuses " + bytes + " bytes");
         }
         return memory;
     }

@@ -16,14 +16,16 @@ import org.lora4j.bindings.kernels.*;
  * there when it was built.
  */
 final class KernelLibrary {
-    private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_close", "lora4j_memory_map",
-        "lora4j_memory_unmap", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_copy", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve"};
+    private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_close", "lora4j_memory_allocate", "lora4j_memory_free",
+        "lora4j_memory_map", "lora4j_memory_unmap", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_copy", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve"};
 
     private static Attempt attempt;
 
     private final MemorySegment runs;
     private final MemorySegment open;
     private final MemorySegment close;
+    private final MemorySegment allocate;
+    private final MemorySegment free;
     private final MemorySegment map;
     private final MemorySegment unmap;
     private final MemorySegment gemm;
@@ -38,6 +40,8 @@ final class KernelLibrary {
         runs = library.find("lora4j_kernels_runs").orElseThrow();
         open = library.find("lora4j_team_open").orElseThrow();
         close = library.find("lora4j_team_close").orElseThrow();
+        allocate = library.find("lora4j_memory_allocate").orElseThrow();
+        free = library.find("lora4j_memory_free").orElseThrow();
         map = library.find("lora4j_memory_map").orElseThrow();
         unmap = library.find("lora4j_memory_unmap").orElseThrow();
         gemm = library.find("lora4j_sgemm").orElseThrow();
@@ -112,6 +116,13 @@ final class KernelLibrary {
         lora4j_team_close.invoke(close, team);
     }
 
+    /** Memory of any content, given back when the arena is closed; NULL where there is none. */
+    MemorySegment allocate(Arena arena, long bytes) {
+        MemorySegment memory = lora4j_memory_allocate.invoke(allocate, bytes);
+        return memory.equals(MemorySegment.NULL) ? memory
+                : memory.reinterpret(bytes, arena, taken -> lora4j_memory_free.invoke(free, taken));
+    }
+
     /** Zeroed memory in large pages, given back when the arena is closed; NULL where there is none. */
     MemorySegment map(Arena arena, long bytes) {
         MemorySegment memory = lora4j_memory_map.invoke(map, bytes);
@@ -120,8 +131,9 @@ final class KernelLibrary {
     }
 
     void gemm(MemorySegment team, Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb,
-            double beta, MemorySegment c, long ldc) {
-        lora4j_sgemm.invoke(gemm, team, opA == Op.NONE ? 0 : 1, opB == Op.NONE ? 0 : 1, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c, ldc);
+            double beta, MemorySegment d, long ldd, MemorySegment c, long ldc) {
+        lora4j_sgemm.invoke(gemm, team, opA == Op.NONE ? 0 : 1, opB == Op.NONE ? 0 : 1, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, d, ldd, c,
+                ldc);
     }
 
     long scratch(MemorySegment team, long m, long n, long k, Matrix z) {

@@ -49,6 +49,7 @@ class BadInputTest extends DeviceTest {
                     new Operation("dot", true, m -> device.dot(m[0], m[1]), square(), square()),
                     new Operation("largest", false, m -> device.largest(m[0]), square()),
                     new Operation("gemm", true, m -> device.gemm(1, m[0], Op.NONE, m[1], Op.NONE, 0, m[2]), square(), square(), square()),
+                    new Operation("addmm", true, m -> device.addmm(m[2], 1, m[0], Op.NONE, m[1], Op.NONE).close(), square(), square(), square()),
                     new Operation("gemm of blocks", true, m -> device.gemm(2, 2, 2, 1, m[0], Op.NONE, m[1], Op.NONE, 0, m[2]), square(), square(), square()),
                     new Operation("powerStep", true, m -> device.powerStep(m[0], m[1], m[2], null), square(), square(), square()),
                     new Operation("svd", true, m -> device.svd(m[0], m[1], m[2], m[3]), square(), square(), device.allocate(TYPE, 1, 2), square()),

@@ -63,6 +63,14 @@ class GemmTest extends DeviceTest {
                 expected.assertClose(what, Reference.of(result), type, k + 2, scale);
             }
             fc.assertFrameUnchanged(what);
+            if (beta == 1) {
+                fc.inside().write(c.data());
+                try (Matrix d = device.addmm(fc.inside(), alpha, fa.inside(), opA, fb.inside(), opB)) {
+                    expected.assertClose(what + ", addmm", Reference.of(d), type, k + 2, scale);
+                    assertEquals(n, d.cols());
+                    assertArrayEquals(c.data(), fc.inside().read(), "C is not modified");
+                }
+            }
         }
         assertArrayEquals(opA == Op.NONE ? a.data() : a.transpose().data(), fa.inside().read(), "A is not modified");
         assertArrayEquals(opB == Op.NONE ? b.data() : b.transpose().data(), fb.inside().read(), "B is not modified");
@@ -125,6 +133,30 @@ class GemmTest extends DeviceTest {
         x.times(a.transpose()).assertClose("beside", Reference.of(bordered.columns(5, 7)), type, 5,
                 x.magnitudes().times(a.magnitudes().transpose()));
         assertArrayEquals(x.data(), bordered.columns(0, 5).read());
+    }
+
+    /** Large enough for the kernels, where there are: in one pass, without a copy. */
+    @Test
+    void addmmFreesItsResultAndCountsItsWork() {
+        DataType type = DataType.FLOAT32;
+        Reference a = Reference.random(70, 3, type, random);
+        Reference b = Reference.random(3, 90, type, random);
+        Reference c = Reference.random(70, 90, type, random);
+        Matrix da = a.on(device, type);
+        Matrix db = b.on(device, type);
+        Matrix dc = c.on(device, type);
+        device.addmm(dc, 2, da, Op.NONE, db, Op.NONE).close(); // the device's own workspace is there now
+        Counters before = device.counters();
+        Matrix d = device.addmm(dc, 2, da, Op.NONE, db, Op.NONE);
+        Counters cost = device.counters().since(before);
+        assertEquals(1, cost.calls(Counters.Call.GEMM));
+        assertEquals(1, cost.allocations());
+        assertEquals(70 * 90 * 4, device.counters().currentBytes() - before.currentBytes());
+        a.times(b).times(2).plus(1, c).assertClose("addmm", Reference.of(d), type, 5, a.magnitudes().times(b.magnitudes()).times(2).plus(1, c.magnitudes()));
+        d.close();
+        assertEquals(before.currentBytes(), device.counters().currentBytes());
+        refuses(() -> device.addmm(dc, 1, db, Op.NONE, da, Op.NONE));
+        assertEquals(before.currentBytes(), device.counters().currentBytes());
     }
 
     @Test

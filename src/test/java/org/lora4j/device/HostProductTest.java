@@ -16,8 +16,8 @@ import org.lora4j.Reference;
 /** The kernels' products, in every variant, against float64 triple loops, and where the device uses them. */
 class HostProductTest extends KernelsTest {
     /** m, n, k: every number of rows of a tile and those of two that share, around vectors, slivers, bands and depths; long and short.
-        From 64×64 of 128 products on amx does them: around its tiles, chunks and depths. Last the tall ones, AᵀB and A·op(B): around
-        vectors, groups of columns and of rows, strips and what is just not tall. */
+        From 64×64 of 128 products on amx does them: around its tiles, chunks and depths. Last the thin ones: around vectors,
+        groups of columns and of rows, strips, chunks and what is just not thin. */
     private static final int[][] SHAPES = {{1, 1, 1}, {2, 3, 5}, {3, 8, 4}, {4, 16, 7}, {5, 31, 16}, {6, 32, 17}, {7, 33, 64}, {8, 47, 3}, {9, 48, 12},
         {10, 49, 31}, {11, 64, 33}, {12, 65, 8}, {13, 4, 100}, {14, 15, 56}, {15, 17, 20}, {16, 16, 16}, {20, 40, 9}, {21, 70, 11}, {27, 12, 40},
         {28, 96, 5}, {29, 33, 6}, {43, 20, 70}, {1, 400, 30}, {230, 5, 10}, {100, 385, 12}, {20, 18, 511}, {17, 33, 512}, {30, 20, 513},
@@ -25,7 +25,8 @@ class HostProductTest extends KernelsTest {
         {64, 64, 128}, {65, 79, 129}, {80, 97, 143}, {81, 64, 144}, {95, 112, 160}, {127, 80, 321}, {64, 600, 135},
         {1, 1, 64}, {8, 48, 129}, {9, 25, 300}, {32, 256, 128}, {3, 250, 700}, {31, 7, 257}, {33, 33, 64}, {4, 257, 70},
         {64, 1, 1}, {65, 7, 9}, {130, 24, 40}, {67, 31, 256}, {200, 32, 3}, {96, 25, 17}, {71, 32, 257}, {63, 9, 30},
-        {70, 33, 16}, {65, 200, 7}, {64, 40, 17}, {100, 97, 1}};
+        {70, 33, 16}, {65, 200, 7}, {64, 40, 17}, {100, 97, 1}, {48, 100, 97}, {49, 100, 97}, {2, 145, 200}, {11, 300, 95}, {47, 130, 193}, {24, 47, 192},
+        {150, 41, 300}, {5, 90, 4100}};
     private static final double[][] ALPHA_BETA = {{1, 0}, {-0.5, 1}, {1.25, -0.5}};
 
     @ParameterizedTest
@@ -51,6 +52,15 @@ class HostProductTest extends KernelsTest {
                         multiply(kernels, s[0], s[1], s[2], ab[0], fa.inside(), opA, fb.inside(), opB, ab[1], fc.inside());
                         product.times(ab[0]).plus(ab[1], c).assertClose(what, Reference.of(fc.inside()), TYPE, s[2] + 2,
                                 magnitude.times(Math.abs(ab[0])).plus(Math.abs(ab[1]), c.magnitudes()));
+                        if (ab[1] != 0) { // the same bits where what is added stands elsewhere
+                            double[] inPlace = fc.inside().read();
+                            Framed fd = Framed.of(device, TYPE, c);
+                            device.fill(fc.inside(), Double.NaN);
+                            multiply(kernels, s[0], s[1], s[2], ab[0], fa.inside(), opA, fb.inside(), opB, ab[1], fd.inside(), fc.inside());
+                            assertArrayEquals(inPlace, fc.inside().read(), what + ", added to another matrix");
+                            assertArrayEquals(c.on(device, TYPE).read(), fd.inside().read(), what);
+                            fd.whole().close();
+                        }
                         for (Framed f : new Framed[] {fa, fb, fc}) {
                             f.assertFrameUnchanged(what);
                         }
@@ -67,7 +77,7 @@ class HostProductTest extends KernelsTest {
     @ParameterizedTest
     @FieldSource("VARIANTS")
     void agreesWithBlasInFloat64AndGivesTheSameBitsWithAnyNumberOfThreads(String variant) {
-        for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}, {8, 80, 9000}, {250, 32, 6300}, {9000, 8, 80}, {500, 700, 16}}) {
+        for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}, {8, 80, 9000}, {250, 32, 6300}, {9000, 8, 80}, {500, 700, 16}, {48, 1500, 3000}, {3, 200, 70000}}) {
             for (Op opA : Op.values()) {
                 for (Op opB : Op.values()) {
                     String what = variant + " m=" + s[0] + " n=" + s[1] + " k=" + s[2] + " A " + opA + " B " + opB;
@@ -248,8 +258,12 @@ class HostProductTest extends KernelsTest {
     }
 
     private void multiply(HostKernels kernels, long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c) {
-        kernels.gemm(opA, opB, m, n, k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), beta, c.segment(),
-                c.leadingDimension());
+        multiply(kernels, m, n, k, alpha, a, opA, b, opB, beta, c, c);
+    }
+
+    private void multiply(HostKernels kernels, long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix d, Matrix c) {
+        kernels.gemm(opA, opB, m, n, k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), beta, d.segment(),
+                d.leadingDimension(), c.segment(), c.leadingDimension());
     }
 
     @Test
@@ -266,9 +280,9 @@ class HostProductTest extends KernelsTest {
         assertTrue(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.NONE, 8, 16, inner / 128, 1));
         assertFalse(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.NONE, 8, 16, inner / 128 - 1, 1));
         assertFalse(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.TRANSPOSE, 8, 16, inner / 128, 1));
-        long tall = HostKernels.LEAST_TALL;
-        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, tall / 128, 8, 16, 1));
-        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, tall / 128 - 1, 8, 16, 1));
+        long thin = HostKernels.LEAST_THIN;
+        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, thin / 128, 8, 16, 1));
+        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, thin / 128 - 1, 8, 16, 1));
     }
 
     /** The kernels' order of sums is not BLAS's: that the bits are the kernels' tells who multiplied. */

@@ -206,6 +206,7 @@ class LifeTest extends DeviceTest {
         all.put("dot", () -> device.dot(a, b));
         all.put("largest", () -> device.largest(a));
         all.put("gemm", () -> device.gemm(1, a, Op.NONE, b, Op.NONE, 0, c));
+        all.put("addmm", () -> device.addmm(c, 1, a, Op.NONE, b, Op.NONE));
         all.put("gemm of blocks", () -> device.gemm(1, 1, 1, 1, a, Op.NONE, b, Op.NONE, 0, c));
         all.put("powerStep", () -> device.powerStep(a, b, c, null));
         all.put("svd", () -> device.svd(a, b, row, c));

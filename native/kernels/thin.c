@@ -1,0 +1,284 @@
+/* C = α·op(A)·op(B) + β·D where one of the matrices is thin: what an adapter adds to a layer, a layer's product for few rows of a batch,
+ * what a decomposition makes of its bases, and a merge.
+ *
+ * Packing the large matrix for product.c would cost as much as the arithmetic. Here it is read where it is, once, a tile of sums is kept
+ * in registers, and it is divided among the threads. There are three forms; what is another's transpose is computed as that.
+ *
+ *     rows      C = L·S, L's rows being read along. S has few columns, or each sum has few products, and then C is what takes time.
+ *     columns   C = S·L, L's rows being read across, in vectors. S has few rows. L is taken in strips of some rows, which stay in the
+ *               second-level cache while each few rows of S meet them.
+ *     inner     C = AᵀB of two thin ones. C has too few elements to be divided: the rows are, in chunks, each with sums of its own, which
+ *               are added in order.
+ */
+#include "thin.h"
+
+#include <stddef.h>
+
+/* The most columns, or rows, of S; and of S in L's rows' form where its packed rows don't stay in the second-level cache. */
+enum { THIN = 48, THIN_AND_LONG = 32 };
+
+/* Products of each sum so few that S may have any number of columns. */
+enum { FEW = 16 };
+
+/* The most columns of the wider matrix of AᵀB for which its rows are divided. */
+enum { WIDE = 256 };
+
+/* The least rows of L, or the least columns: with fewer nothing is thin beside it. */
+enum { LEAST_ROWS = 64 };
+
+/* Rows of B that are summed at once: those of A and of three vectors of B stay in the first-level cache. A chunk has as many, unless there
+   would be too many chunks. */
+enum { STRIP = 96, MOST_CHUNKS = 64 };
+
+/* Products of two elements below which one thread does it all: about a microsecond. */
+enum { ALONE = 1 << 16 };
+
+/* Products of a sum from which L's rows that follow are asked for. */
+enum { LONG = 256 };
+
+/* Parts for each thread, where there are enough columns. */
+enum { PARTS = 2 };
+
+/* C = α·op(A)·op(B) + β·D, of any orientation: from an element to the next of its column is `down`, to the next of its row `across`. */
+typedef struct thin_variant thin_variant;
+
+typedef struct {
+    const thin_variant *variant;
+    int64_t m, n, k;
+    float alpha, beta;
+    const float *a, *b, *d;
+    float *c;
+    int64_t down_a, across_a, down_b, across_b, down_d, across_d, down, across;
+    int64_t padded;         /* rows, or columns, of S with those of zeros that fill up a tile */
+    int parts;
+    float *packed;          /* S, by its tiles */
+    float *sums;            /* of each chunk, or member */
+    int64_t room;           /* floats of one of these */
+} thin;
+
+struct thin_variant {
+    int64_t vector, group;  /* floats in a vector, and lines of the matrix that is not in vectors that are worked on at once */
+    lora4j_work *sum_chunk, *multiply_rows, *multiply_columns;
+};
+
+/* C of some rows and columns of sums, of which the first is row i, column j. */
+static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int64_t rows, int64_t j, int64_t columns) {
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t c = 0; c < columns; c++) {
+            const float sum = sums[r * ld + c];
+            float *to = s->c + (i + r) * s->down + (j + c) * s->across;
+            *to = s->beta == 0 ? s->alpha * sum : s->alpha * sum + s->beta * s->d[(i + r) * s->down_d + (j + c) * s->across_d];
+        }
+    }
+}
+
+#if defined(__x86_64__)
+#define NAME(x) JOIN(x, avx512)
+#define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
+#define VECTOR 16
+#define GROUP 8
+#define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
+#include "thin_variant.h"
+
+/* Half vectors: columns come in eights. */
+#define NAME(x) JOIN(x, avx512_half)
+#define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
+#define VECTOR 8
+#define GROUP 8
+#define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
+#include "thin_variant.h"
+
+#define NAME(x) JOIN(x, avx2)
+#define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
+#define VECTOR 8
+#define GROUP 4
+#define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
+#include "thin_variant.h"
+#endif
+
+#define NAME(x) JOIN(x, portable)
+#define TARGET
+#define VECTOR 4
+#define GROUP 4
+#define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
+#include "thin_variant.h"
+
+/* The team's variant; or half vectors, where whole ones would have no element in their other half. */
+static const thin_variant *variant_for(const lora4j_team *team, int wanted_half) {
+    const thin_variant *variant = CHOSEN(team, &thin);
+#if defined(__x86_64__)
+    if (variant == &thin_avx512 && wanted_half) {
+        return &thin_avx512_half;
+    }
+#endif
+    (void)wanted_half;
+    return variant;
+}
+
+/* AᵀB of two thin matrices. */
+static int is_inner(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k) {
+    return transpose_a && !transpose_b && least(m, n) <= THIN && m <= WIDE && n <= WIDE && k >= LEAST_ROWS;
+}
+
+/* Whether L·S, of n columns, is better than packing L. */
+static int is_thin(int64_t n, int64_t k) {
+    return n <= THIN_AND_LONG || (n <= THIN && k * THIN * (int64_t)sizeof(float) <= lora4j_second_level_cache() / 2);
+}
+
+/* A·op(B) of few products to a sum. */
+static int is_merge(int transpose_a, int64_t m, int64_t n, int64_t k) {
+    return !transpose_a && m >= LEAST_ROWS && k <= FEW && k * round_up(n, 16) <= lora4j_product_floats();
+}
+
+int lora4j_is_thin(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k) {
+    if (transpose_a && transpose_b) {
+        return 0;
+    }
+    return is_merge(transpose_a, m, n, k) || (!transpose_a && is_thin(n, k)) || (transpose_b ? is_thin(m, k) : m <= THIN) || (transpose_a && n <= THIN);
+}
+
+/* Packs S's share of a part: its tiles, and in each product after product. The element of product p in place i is at
+   from[p·along + i·beside]; places beyond the last are zero. */
+static void pack(const thin *s, const float *from, int64_t along, int64_t beside, int64_t count, int64_t width, int part) {
+    enum { LINE = 16 };
+    const int64_t to = s->k * (part + 1) / s->parts;
+    for (int64_t i = 0; i < s->padded; i += width) {
+        const int64_t places = least(width, s->padded - i);
+        float *packed = s->packed + i * s->k;
+        for (int64_t p = s->k * part / s->parts, end; p < to; p = end) {
+            end = least(p + LINE, to);
+            for (int64_t c = 0; c < places; c++) {
+                for (int64_t l = p; l < end; l++) {
+                    packed[l * places + c] = i + c < count ? from[l * along + (i + c) * beside] : 0;
+                }
+            }
+        }
+    }
+}
+
+static void pack_b(const void *job, int part, int member) {
+    (void)member;
+    const thin *s = job;
+    pack(s, s->b, s->down_b, s->across_b, s->n, 3 * s->variant->vector, part);
+}
+
+static void pack_a(const void *job, int part, int member) {
+    (void)member;
+    const thin *s = job;
+    pack(s, s->a, s->across_a, s->down_a, s->m, s->variant->group, part);
+}
+
+/* How many sums' products are made at once, so that S packed stays in the second-level cache and half of what there is. */
+static int64_t depth(const thin *s) {
+    const int64_t cached = least(lora4j_second_level_cache() / (int64_t)sizeof(float), lora4j_product_floats()) / 2 / s->padded;
+    const int64_t chunks = (s->k + cached - 1) / cached;
+    return (s->k + chunks - 1) / chunks;
+}
+
+/* The first products of each sum, the others being left for another time: these begin with what the sums are then. */
+static thin next(thin *left, int64_t products) {
+    thin s = *left;
+    s.k = products;
+    left->a += products * left->across_a;
+    left->b += products * left->down_b;
+    left->k -= products;
+    left->beta = 1;
+    left->d = left->c;
+    left->down_d = left->down;
+    left->across_d = left->across;
+    return s;
+}
+
+static void rows(lora4j_team *team, thin all) {
+    all.padded = round_up(all.n, all.variant->vector);
+    all.packed = team->packed;
+    const int64_t products = all.n > THIN ? all.k : depth(&all);
+    while (all.k > 0) {
+        thin s = next(&all, least(products, all.k));
+        s.parts = s.m * s.n * s.k < ALONE ? 1 : lora4j_team_threads(team);
+        lora4j_members_run(team->members, pack_b, &s, s.parts);
+        s.parts *= s.parts == 1 ? 1 : PARTS;
+        lora4j_members_run(team->members, s.variant->multiply_rows, &s, s.parts);
+    }
+}
+
+static void columns(lora4j_team *team, thin all) {
+    const int64_t width = 3 * all.variant->vector, tiles = (all.n + width - 1) / width;
+    all.padded = round_up(all.m, 4);
+    all.packed = team->packed;
+    const int64_t products = depth(&all), threads = lora4j_team_threads(team);
+    all.sums = all.packed + round_up(products * all.padded, 16);
+    /* a strip of a part stays in the second-level cache, with another that is being fetched */
+    const int64_t cached = lora4j_second_level_cache() / 5 / (STRIP * (int64_t)sizeof(float)) / width;
+    const int64_t most = least(cached, (lora4j_product_floats() / 2 - 16) / (all.padded * width));
+    while (all.k > 0) {
+        thin s = next(&all, least(products, all.k));
+        s.parts = s.m * s.n * s.k < ALONE ? 1 : threads;
+        lora4j_members_run(team->members, pack_a, &s, s.parts);
+        const int64_t wanted = s.parts == 1 ? 1 : least(PARTS * threads, tiles), needed = (tiles + most - 1) / most;
+        s.parts = (int)(needed > wanted ? round_up(needed, wanted) : wanted);
+        s.room = (tiles + s.parts - 1) / s.parts * width * s.padded;
+        lora4j_members_run(team->members, s.variant->multiply_columns, &s, s.parts);
+    }
+}
+
+static void inner(lora4j_team *team, thin s) {
+    const int64_t np = round_up(s.n, s.variant->vector);
+    s.room = s.m * np;
+    s.sums = team->packed;
+    const int64_t chunks = least((s.k + STRIP - 1) / STRIP, lora4j_product_floats() / s.room);
+    s.parts = (int)least(chunks, MOST_CHUNKS);
+    if (s.m * s.n * s.k < ALONE) {
+        for (int chunk = 0; chunk < s.parts; chunk++) {
+            s.variant->sum_chunk(&s, chunk, 0);
+        }
+    } else {
+        lora4j_members_run(team->members, s.variant->sum_chunk, &s, s.parts);
+    }
+    for (int chunk = 1; chunk < s.parts; chunk++) {
+        for (int64_t i = 0; i < s.room; i++) {
+            s.sums[i] += s.sums[chunk * s.room + i];
+        }
+    }
+    finish(&s, s.sums, np, 0, s.m, 0, s.n);
+}
+
+static void swap(int64_t *a, int64_t *b) {
+    const int64_t old = *a;
+    *a = *b;
+    *b = old;
+}
+
+/* Cᵀ = op(B)ᵀ·op(A)ᵀ. */
+static thin transposed(thin s) {
+    const float *a = s.a;
+    s.a = s.b;
+    s.b = a;
+    swap(&s.m, &s.n);
+    swap(&s.down_a, &s.across_b);
+    swap(&s.across_a, &s.down_b);
+    swap(&s.down, &s.across);
+    swap(&s.down_d, &s.across_d);
+    return s;
+}
+
+void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                         int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
+    thin s = {.m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c,
+              .down_a = transpose_a ? 1 : lda, .across_a = transpose_a ? lda : 1, .down_b = transpose_b ? 1 : ldb, .across_b = transpose_b ? ldb : 1,
+              .down_d = ldd, .across_d = 1, .down = ldc, .across = 1};
+    if (is_inner(transpose_a, transpose_b, m, n, k)) {
+        s = m <= n ? s : transposed(s); /* the wider one is read in vectors */
+        s.variant = variant_for(team, s.n < THIN && s.n % 16 > 0 && s.n % 16 <= 8);
+        inner(team, s);
+    } else if (!transpose_a && (is_thin(n, k) || is_merge(transpose_a, m, n, k))) {
+        s.variant = variant_for(team, n <= 8);
+        rows(team, s);
+    } else if (transpose_b) {
+        s.variant = variant_for(team, m <= 8);
+        rows(team, transposed(s));
+    } else {
+        s.variant = variant_for(team, 0);
+        columns(team, m <= THIN ? s : transposed(s));
+    }
+}
