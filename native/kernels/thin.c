@@ -168,10 +168,9 @@ static void pack_a(const void *job, int part, int member) {
     pack(s, s->a, s->across_a, s->down_a, s->m, s->variant->group, part);
 }
 
-/* How many sums' products are made at once, so that S packed stays in the second-level cache and half of what there is. */
-static int64_t depth(const thin *s) {
-    const int64_t cached = least(lora4j_second_level_cache() / (int64_t)sizeof(float), lora4j_product_floats()) / 2 / s->padded;
-    const int64_t chunks = (s->k + cached - 1) / cached;
+/* How many products of each sum are made at once, so that so many floats are enough for S packed. */
+static int64_t depth(const thin *s, int64_t floats) {
+    const int64_t most = floats / s->padded, chunks = (s->k + most - 1) / most;
     return (s->k + chunks - 1) / chunks;
 }
 
@@ -192,7 +191,8 @@ static thin next(thin *left, int64_t products) {
 static void rows(lora4j_team *team, thin all) {
     all.padded = round_up(all.n, all.variant->vector);
     all.packed = team->packed;
-    const int64_t products = all.n > THIN ? all.k : depth(&all);
+    const int64_t cached = lora4j_second_level_cache() / (int64_t)sizeof(float) * 5 / 8; /* with what comes of L */
+    const int64_t products = all.n > THIN ? all.k : depth(&all, least(cached, lora4j_product_floats()));
     while (all.k > 0) {
         thin s = next(&all, least(products, all.k));
         s.parts = s.m * s.n * s.k < ALONE ? 1 : lora4j_team_threads(team);
@@ -206,7 +206,7 @@ static void columns(lora4j_team *team, thin all) {
     const int64_t width = 3 * all.variant->vector, tiles = (all.n + width - 1) / width;
     all.padded = round_up(all.m, 4);
     all.packed = team->packed;
-    const int64_t products = depth(&all), threads = lora4j_team_threads(team);
+    const int64_t products = depth(&all, lora4j_product_floats() / 2), threads = lora4j_team_threads(team);
     all.sums = all.packed + round_up(products * all.padded, 16);
     /* a strip of a part stays in the second-level cache, with another that is being fetched */
     const int64_t cached = lora4j_second_level_cache() / 5 / (STRIP * (int64_t)sizeof(float)) / width;

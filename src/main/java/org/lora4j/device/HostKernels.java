@@ -25,8 +25,8 @@ import java.util.function.IntSupplier;
  * makes many power steps says so by {@link Device#powerSteps}, and BLAS has one thread meanwhile.
  *
  * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 2.7 MB each into which operands of products
- * are packed (not counted, as BLAS's own are not), and scratch memory that grows to what the largest power step needs. Both
- * begin when they are first needed and end with the device.
+ * are packed (not counted, as BLAS's own are not), scratch memory that grows to what the largest power step needs, and the last matrix of less than
+ * {@link #LEAST_LARGE} bytes that was of any content at first, for the next one. All begin when they are first needed and end with the device.
  */
 final class HostKernels {
     static final String PROPERTY = "lora4j.kernels";
@@ -63,6 +63,7 @@ final class HostKernels {
     private int threads;
     private Arena arena;
     private MemorySegment scratch = MemorySegment.NULL;
+    private MemorySegment spare = MemorySegment.NULL; // less than LEAST_LARGE, and of any content
 
     private HostKernels(KernelLibrary library, String variant, IntSupplier blasThreads, HostDevice device) {
         this.library = library;
@@ -141,11 +142,32 @@ final class HostKernels {
         if (library == null || bytes == 0 || zeroed && !large) {
             return arena.allocate(bytes, 64);
         }
-        MemorySegment memory = large ? library.map(arena, bytes) : library.allocate(arena, bytes);
+        if (large) {
+            return granted(library.map(arena, bytes), bytes);
+        }
+        MemorySegment block = spare;
+        if (block.byteSize() >= bytes && block.byteSize() <= 2 * bytes) {
+            spare = MemorySegment.NULL;
+        } else {
+            block = granted(library.allocate(bytes), bytes);
+        }
+        MemorySegment taken = block;
+        return taken.reinterpret(bytes, arena, used -> keep(taken));
+    }
+
+    private static MemorySegment granted(MemorySegment memory, long bytes) {
         if (memory.equals(MemorySegment.NULL)) {
             throw new OutOfMemoryError("the system refuses " + bytes + " bytes");
         }
         return memory;
+    }
+
+    /** Keeps the last block for the next one: malloc may give its pages back, and asks for each of them again. */
+    private void keep(MemorySegment block) {
+        if (!spare.equals(MemorySegment.NULL)) {
+            library.free(spare);
+        }
+        spare = block;
     }
 
     /** Whether a power step is done here, faster than by BLAS. */
@@ -254,5 +276,9 @@ final class HostKernels {
     void close() {
         dismiss();
         release();
+        if (!spare.equals(MemorySegment.NULL)) {
+            library.free(spare);
+            spare = MemorySegment.NULL;
+        }
     }
 }

@@ -116,11 +116,14 @@ final class KernelLibrary {
         lora4j_team_close.invoke(close, team);
     }
 
-    /** Memory of any content, given back when the arena is closed; NULL where there is none. */
-    MemorySegment allocate(Arena arena, long bytes) {
+    /** Memory of any content, for {@link #free}; NULL where there is none. */
+    MemorySegment allocate(long bytes) {
         MemorySegment memory = lora4j_memory_allocate.invoke(allocate, bytes);
-        return memory.equals(MemorySegment.NULL) ? memory
-                : memory.reinterpret(bytes, arena, taken -> lora4j_memory_free.invoke(free, taken));
+        return memory.equals(MemorySegment.NULL) ? memory : memory.reinterpret(bytes);
+    }
+
+    void free(MemorySegment memory) {
+        lora4j_memory_free.invoke(free, memory);
     }
 
     /** Zeroed memory in large pages, given back when the arena is closed; NULL where there is none. */

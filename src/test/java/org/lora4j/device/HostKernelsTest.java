@@ -3,11 +3,15 @@ package org.lora4j.device;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -101,6 +105,32 @@ class HostKernelsTest extends KernelsTest {
     }
 
     /** Two sums of Zᵀ and a block for each thread: little beside G, as an initialiser promises. */
+    /** Of less than a large page's worth: of similar size, and one. */
+    @Test
+    void aBlockOfAnyContentIsKeptForTheNext() {
+        HostKernels kernels = open("portable", 1);
+        long bytes = 1 << 20;
+        long address;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment block = kernels.allocate(arena, bytes, false);
+            block.fill((byte) 7);
+            address = block.address();
+            assertEquals(0, address % 64);
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            assertNotEquals(address, kernels.allocate(arena, bytes / 4, false).address(), "too little for so large a block");
+            MemorySegment again = kernels.allocate(arena, bytes * 3 / 4, false);
+            assertEquals(address, again.address());
+            assertEquals(bytes * 3 / 4, again.byteSize());
+            assertNotEquals(address, kernels.allocate(arena, bytes, false).address(), "it is in use");
+            assertEquals(0, kernels.allocate(arena, 0, false).byteSize());
+            for (byte value : kernels.allocate(arena, bytes, true).toArray(ValueLayout.JAVA_BYTE)) {
+                assertEquals(0, value);
+            }
+        }
+        kernels.close();
+    }
+
     @Test
     void scratchMemoryIsSmall() {
         HostKernels kernels = open("avx2", 2);

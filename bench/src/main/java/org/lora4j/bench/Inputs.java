@@ -20,7 +20,7 @@ import java.util.stream.IntStream;
 final class Inputs {
     private static final int MOST_SETS = 64;
 
-    /** One set; null where the work doesn't take it. W (m, n), A (r, n), B (m, r), X (b, n), dY (b, m), G (m, n), V (n, r). */
+    /** One set; null where the work doesn't take it. W (m, n), A (r, n), B (m, r), X (b, n), dY (b, m), G (m, n), V (n, r), or (m, r) for Gᵀ·V. */
     record Set(float[] w, float[] a, float[] b, float[] x, float[] dy, float[] g, float[] v) {}
 
     private final List<Set> sets = new ArrayList<>();
@@ -35,7 +35,8 @@ final class Inputs {
         double bound = Math.sqrt(3.0 / n); // such that a product with W keeps the size of what it is multiplied with
         for (int i = 0; i < count; i++) {
             sets.add(switch (item.work()) {
-                case POWER_STEP -> new Set(null, null, null, null, null, uniform(m, n, bound, random), uniform(n, item.r(), 1, random));
+                case POWER_STEP, PRODUCT, TRANSPOSED_PRODUCT, SQUARES -> new Set(null, null, null, null, null, uniform(m, n, bound, random),
+                        uniform(item.work() == Work.TRANSPOSED_PRODUCT ? m : n, item.r(), 1, random));
                 case INIT -> new Set(uniform(m, n, bound, random), null, null, null, null, i == 0 ? gradient : shuffled(gradient, m, n, random), null);
                 default -> new Set(uniform(m, n, bound, random), uniform(item.r(), n, bound, random), uniform(m, item.r(), Math.sqrt(1.0 / m), random),
                         pass ? uniform(item.b(), n, 1, random) : null, pass ? uniform(item.b(), m, 1, random) : null, null, null);

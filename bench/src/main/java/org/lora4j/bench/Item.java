@@ -53,9 +53,20 @@ record Item(Work work, int b, int m, int n, int r) {
                 new Item(Work.INIT, 0, 1536, 384, 16), new Item(Work.MERGE, 0, 2048, 2048, 16));
     }
 
-    /** The steps of the iteration that a start's singular vectors come from. */
-    static List<Item> powerSteps(boolean quick) {
-        return IntStream.of(quick ? new int[] {16} : new int[] {8, 16, 32, 64}).mapToObj(k -> new Item(Work.POWER_STEP, 0, 4096, 4096, k)).toList();
+    /** What a start's singular vectors come from: the steps of the iteration, products with G and with the bases, norms. */
+    static List<Item> kernels(boolean quick) {
+        if (quick) {
+            return List.of(new Item(Work.POWER_STEP, 0, 4096, 4096, 16));
+        }
+        List<Item> items = new ArrayList<>();
+        IntStream.of(8, 16, 32, 64).forEach(k -> items.add(new Item(Work.POWER_STEP, 0, 4096, 4096, k)));
+        for (Work work : new Work[] {Work.PRODUCT, Work.TRANSPOSED_PRODUCT}) {
+            IntStream.of(16, 32).forEach(k -> items.add(new Item(work, 0, 4096, 4096, k)));
+            items.add(new Item(work, 0, 4096, 48, 8)); // the bases of r = 8 and 32, of which a block, or what is sought, is made
+            items.add(new Item(work, 0, 4096, 136, 32));
+        }
+        items.add(new Item(Work.SQUARES, 0, 4096, 4096, 1));
+        return items;
     }
 
     double eta() {

@@ -63,9 +63,10 @@ final class Lora4jContender implements Contender {
     private Item item;
     private Inputs inputs;
     private final List<OnDevice> sets = new ArrayList<>();
-    private Matrix y; // (b, m); (m, r) of a power step
+    private Matrix y; // (b, m); (m, r) of a kernel
     private Matrix dx; // (b, n)
     private Matrix z; // (n, r)
+    private double squares;
     private boolean unread; // whether results are still to be asked for
 
     /** @param device is closed by whoever opened it */
@@ -103,8 +104,7 @@ final class Lora4jContender implements Contender {
         for (int i = 0; i < inputs.count(); i++) {
             sets.add(onDevice(inputs.get(i), b));
         }
-        boolean step = item.work() == Work.POWER_STEP;
-        y = step ? device.allocate(DataType.FLOAT32, item.m(), item.r()) : device.allocate(DataType.FLOAT32, b, item.m());
+        y = item.work().isKernel() ? device.allocate(DataType.FLOAT32, item.m(), item.r()) : device.allocate(DataType.FLOAT32, b, item.m());
         dx = device.allocate(DataType.FLOAT32, b, item.n());
         z = device.allocate(DataType.FLOAT32, item.n(), item.r());
     }
@@ -114,8 +114,8 @@ final class Lora4jContender implements Contender {
         if (form == Form.FROZEN) {
             return new OnDevice(null, matrix(s.w(), item.m(), item.n()), matrix(s.x(), b, item.n()), matrix(s.dy(), b, item.m()), null, null);
         }
-        if (item.work() == Work.POWER_STEP) {
-            return new OnDevice(null, null, null, null, matrix(s.g(), item.m(), item.n()), matrix(s.v(), item.n(), item.r()));
+        if (item.work().isKernel()) {
+            return new OnDevice(null, null, null, null, matrix(s.g(), item.m(), item.n()), matrix(s.v(), s.v().length / item.r(), item.r()));
         }
         LoraConfig config = new LoraConfig(item.r(), Item.ALPHA, Scaling.RANK_STABILISED);
         LoraLinear layer = new LoraLinear(device, config, DataType.FLOAT32, item.m(), item.n(), false, b);
@@ -176,6 +176,9 @@ final class Lora4jContender implements Contender {
             case INIT -> LoraGa.of(s.g).initialize(s.layer);
             case MERGE -> s.layer.merge();
             case POWER_STEP -> device.powerStep(s.g, s.v, y, z);
+            case PRODUCT -> device.gemm(1, s.g, Op.NONE, s.v, Op.NONE, 0, y);
+            case TRANSPOSED_PRODUCT -> device.gemm(1, s.g, Op.TRANSPOSE, s.v, Op.NONE, 0, z);
+            case SQUARES -> squares = device.dot(s.g, s.g);
         }
     }
 
@@ -184,7 +187,7 @@ final class Lora4jContender implements Contender {
         LoraLinear layer = sets.getFirst().layer;
         Map<String, float[]> results = new HashMap<>();
         for (String name : wanted) {
-            results.put(name, values(switch (name) {
+            results.put(name, name.equals("squares") ? new float[] {(float) squares} : values(switch (name) {
                 case "y" -> y;
                 case "dx" -> dx;
                 case "z" -> z;

@@ -87,7 +87,7 @@ public final class Main implements Callable<Integer> {
         }
         session = Session.of(file, mode + (gradients == null ? "" : " " + gradients) + ", " + machine + ", lora4j.jar " + Files.size(bench.resolve("../target/lora4j.jar")) + " "
                 + Files.getLastModifiedTime(bench.resolve("../target/lora4j.jar")), Instant.now().toString(), fresh || gate);
-        List<Item> items = svd ? Item.powerSteps(quick) : quick ? Item.quick() : gate ? Item.gate() : Item.full();
+        List<Item> items = svd ? Item.kernels(quick) : quick ? Item.quick() : gate ? Item.gate() : Item.full();
         List<SvdItem> decompositions = !svd ? List.of() : quick ? SvdItem.quick(gradients != null) : SvdItem.all(gradients != null);
         int asked = items.size() + decompositions.size();
         OUT.println("Machine class " + machine.name() + ": " + machine);

@@ -114,7 +114,7 @@ final class Nd4jContender implements Contender {
 
     @Override
     public boolean takes(Item some) {
-        return some.work() == Work.INIT ? best && (long) some.m() * some.n() <= LARGEST_SVD : some.work() != Work.POWER_STEP;
+        return some.work() == Work.INIT ? best && (long) some.m() * some.n() <= LARGEST_SVD : !some.work().isKernel();
     }
 
     @Override

@@ -30,7 +30,7 @@ final class PeftContender implements Contender {
 
     @Override
     public boolean takes(Item item) {
-        return item.work() != Work.POWER_STEP;
+        return !item.work().isKernel();
     }
 
     @Override

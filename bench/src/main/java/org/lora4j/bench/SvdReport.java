@@ -98,22 +98,28 @@ final class SvdReport extends Page {
         return x == null ? "–" : "%.2f (%.2f–%.2f)".formatted(x.median(), x.low(), x.high());
     }
 
+    /** Of what may take microseconds. */
+    private static String precise(Interval x) {
+        return "%.3f (%.3f–%.3f)".formatted(x.median(), x.low(), x.high());
+    }
+
     private static String overlap(Overlap x) {
         return x == null ? "– | –" : "%.5f | %.5f".formatted(x.u(), x.v());
     }
 
     private void kernels() {
         line("");
-        line("## The power step Y = G·V, Z = Gᵀ·Y beside its limit");
+        line("## The kernels beside their limit");
         line("");
-        line("The limit is the larger of operations over the square product's rate and bytes over the reading rate: 4·m·n·k, and G read once, V, Y and Z. Each "
-                + "call has another G, such that no cache holds it.");
+        line("*Power step* is Y = G·V and Z = Gᵀ·Y for k vectors. Where G has few columns it stands for the bases that the iteration makes, and a block of "
+                + "k vectors is multiplied by one or made of one. The limit is the larger of operations over the square product's rate and bytes over the reading rate, "
+                + "each matrix read or written once. Each call has other matrices, such that no cache holds them; in the iteration the bases are in one.");
         line("");
-        line("| m | n | k | rounds | ms | GFLOP/s | GB/s | limit ms | of limit | bound by |");
-        line("|---|---|---|---|---|---|---|---|---|---|");
+        line("| kernel | m | n | k | rounds | ms | GFLOP/s | GB/s | limit ms | of limit | bound by |");
+        line("|---|---|---|---|---|---|---|---|---|---|---|");
         for (Measured x : session.items) {
             Item i = x.item();
-            line("| %d | %d | %d | %d | %s | %.0f | %.1f | %.2f | %.0f %% | %s |", i.m(), i.n(), i.r(), x.rounds(), interval(x.ours()),
+            line("| %s | %d | %d | %d | %d | %s | %.0f | %.1f | %.3f | %.0f %% | %s |", i.work(), i.m(), i.n(), i.r(), x.rounds(), precise(x.ours()),
                     i.flops() / x.ours().median() / 1e6, i.bytes() / x.ours().median() / 1e6, i.limitMs(gflops, gbs), x.percentOfLimit(gflops, gbs),
                     i.isComputeBound(gflops, gbs) ? "arithmetic" : "memory");
         }

@@ -25,6 +25,9 @@ final class Verification {
             case INIT -> Set.of("w", "a", "b");
             case MERGE -> Set.of("w");
             case POWER_STEP -> Set.of("y", "z");
+            case PRODUCT -> Set.of("y");
+            case TRANSPOSED_PRODUCT -> Set.of("z");
+            case SQUARES -> Set.of("squares");
         };
     }
 
@@ -44,12 +47,8 @@ final class Verification {
         double[] vm = signs(m, random);
         double[] vn = signs(n, random);
         double[] vr = signs(r, random);
-        if (item.work() == Work.POWER_STEP) {
-            double[] gv = times(in.g(), m, n, times(in.v(), n, r, vr));
-            double norm = Math.sqrt(squares(in.g()));
-            double size = Math.sqrt(squares(in.v()));
-            compare("y", times(results.get("y"), m, r, vr), gv, rowNorms(in.g(), m, n), size, n);
-            compare("z", times(results.get("z"), n, r, vr), transposed(in.g(), m, n, gv), filled(n, norm), norm * size, m + n);
+        if (item.work().isKernel()) {
+            kernel(item, in, results, vr);
             return 1;
         }
         if (item.work() == Work.INIT) { // W + η·B0·A0 is W0
@@ -77,6 +76,25 @@ final class Verification {
             compare("db", times(results.get("db"), m, r, vr), sum(new double[m], eta, db), filled(m, Math.sqrt(squares(in.a()))), eta * size, b + n);
         }
         return 1;
+    }
+
+    private static void kernel(Item item, Inputs.Set in, Map<String, float[]> results, double[] vr) {
+        int m = item.m();
+        int n = item.n();
+        int r = item.r();
+        double norm = Math.sqrt(squares(in.g()));
+        double size = Math.sqrt(squares(in.v()));
+        switch (item.work()) {
+            case SQUARES -> compare("squares", new double[] {results.get("squares")[0]}, new double[] {norm * norm}, new double[] {norm}, norm, 1);
+            case TRANSPOSED_PRODUCT -> compare("z", times(results.get("z"), n, r, vr), transposed(in.g(), m, n, times(in.v(), m, r, vr)), filled(n, norm), size, m);
+            default -> {
+                double[] gv = times(in.g(), m, n, times(in.v(), n, r, vr));
+                compare("y", times(results.get("y"), m, r, vr), gv, rowNorms(in.g(), m, n), size, n);
+                if (item.work() == Work.POWER_STEP) {
+                    compare("z", times(results.get("z"), n, r, vr), transposed(in.g(), m, n, gv), filled(n, norm), norm * size, m + n);
+                }
+            }
+        }
     }
 
     /**

@@ -67,6 +67,42 @@ enum Work {
         double bytes(double b, double m, double n, double r) {
             return 4 * (m * n + r * (m + 2 * n)); // G once
         }
+    },
+    /** Y = G·V with r vectors. */
+    PRODUCT("G·V") {
+        @Override
+        double flops(double b, double m, double n, double r) {
+            return 2 * m * n * r;
+        }
+
+        @Override
+        double bytes(double b, double m, double n, double r) {
+            return 4 * (m * n + r * (m + n));
+        }
+    },
+    /** Z = Gᵀ·V with r vectors. */
+    TRANSPOSED_PRODUCT("Gᵀ·V") {
+        @Override
+        double flops(double b, double m, double n, double r) {
+            return 2 * m * n * r;
+        }
+
+        @Override
+        double bytes(double b, double m, double n, double r) {
+            return 4 * (m * n + r * (m + n));
+        }
+    },
+    /** ‖G‖², the captured energy's measure. */
+    SQUARES("‖G‖²") {
+        @Override
+        double flops(double b, double m, double n, double r) {
+            return 2 * m * n;
+        }
+
+        @Override
+        double bytes(double b, double m, double n, double r) {
+            return 4 * m * n;
+        }
     };
 
     private final String word;
@@ -82,6 +118,11 @@ enum Work {
     /** Whether an activation is involved, so that there is a frozen product to compare with. */
     boolean isPass() {
         return this == FORWARD || this == FORWARD_BACKWARD;
+    }
+
+    /** Whether it is one of the passes over G, or over the bases, that the leading singular triplets are made of. */
+    boolean isKernel() {
+        return compareTo(POWER_STEP) >= 0;
     }
 
     static Work of(String word) {

@@ -44,10 +44,18 @@ class VerificationTest {
 
     private static Map<String, float[]> right(Item item, Inputs.Set in) {
         Map<String, float[]> results = new HashMap<>();
-        if (item.work() == Work.POWER_STEP) {
+        if (item.work() == Work.POWER_STEP || item.work() == Work.PRODUCT) {
             float[] y = product(M, R, N, 1, (i, k) -> in.g()[i * N + k], (k, j) -> in.v()[k * R + j]);
             results.put("y", y);
             results.put("z", product(N, R, M, 1, (i, k) -> in.g()[k * N + i], (k, j) -> y[k * R + j]));
+            return results;
+        }
+        if (item.work() == Work.TRANSPOSED_PRODUCT) {
+            results.put("z", product(N, R, M, 1, (i, k) -> in.g()[k * N + i], (k, j) -> in.v()[k * R + j]));
+            return results;
+        }
+        if (item.work() == Work.SQUARES) {
+            results.put("squares", product(1, 1, M * N, 1, (i, k) -> in.g()[k], (k, j) -> in.g()[k]));
             return results;
         }
         double eta = item.eta();
@@ -67,7 +75,7 @@ class VerificationTest {
 
     @Test
     void everyElementCounts() {
-        for (Work work : new Work[] {Work.FORWARD, Work.FORWARD_BACKWARD, Work.MERGE, Work.POWER_STEP}) {
+        for (Work work : new Work[] {Work.FORWARD, Work.FORWARD_BACKWARD, Work.MERGE, Work.POWER_STEP, Work.PRODUCT, Work.TRANSPOSED_PRODUCT, Work.SQUARES}) {
             Item item = new Item(work, work.isPass() ? B : 0, M, N, R);
             Inputs.Set in = new Inputs(item, 3, 1).get(0);
             Map<String, float[]> results = right(item, in);
