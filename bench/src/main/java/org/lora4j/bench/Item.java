@@ -53,7 +53,7 @@ record Item(Work work, int b, int m, int n, int r) {
                 new Item(Work.INIT, 0, 1536, 384, 16), new Item(Work.MERGE, 0, 2048, 2048, 16));
     }
 
-    /** What a start's singular vectors come from: the steps of the iteration, products with G and with the bases, norms. */
+    /** What reads G where singular vectors are found: the steps of the iteration, products, the norm. */
     static List<Item> kernels(boolean quick) {
         if (quick) {
             return List.of(new Item(Work.POWER_STEP, 0, 4096, 4096, 16));
@@ -62,11 +62,14 @@ record Item(Work work, int b, int m, int n, int r) {
         IntStream.of(8, 16, 32, 64).forEach(k -> items.add(new Item(Work.POWER_STEP, 0, 4096, 4096, k)));
         for (Work work : new Work[] {Work.PRODUCT, Work.TRANSPOSED_PRODUCT}) {
             IntStream.of(16, 32).forEach(k -> items.add(new Item(work, 0, 4096, 4096, k)));
-            items.add(new Item(work, 0, 4096, 48, 8)); // the bases of r = 8 and 32, of which a block, or what is sought, is made
-            items.add(new Item(work, 0, 4096, 136, 32));
         }
         items.add(new Item(Work.SQUARES, 0, 4096, 4096, 1));
         return items;
+    }
+
+    /** Whether the adapter's overhead is judged by it: a large square layer, many rows, a small rank. */
+    boolean isJudgedByOverhead() {
+        return work.isPass() && b >= 512 && m >= 2048 && m == n && r <= 16;
     }
 
     double eta() {

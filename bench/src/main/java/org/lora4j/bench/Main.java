@@ -95,7 +95,7 @@ public final class Main implements Callable<Integer> {
             OUT.println("Going on with the run of " + session.date + ": " + there() + " of " + asked + " items are there; --fresh starts anew");
         }
         double seconds = quick || gate ? 4 : 8;
-        int work = asked * (int) seconds + (gate || svd ? 0 : points());
+        int work = (items.stream().mapToInt(this::weight).sum() + decompositions.size()) * (int) seconds + (gate || svd ? 0 : points());
         boolean finished;
         try (ProgressBar bar = new ProgressBarBuilder().setTaskName("bench").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)
                 .setUpdateIntervalMillis(1000).build()) {
@@ -141,7 +141,7 @@ public final class Main implements Callable<Integer> {
 
     private boolean items(List<SvdItem> decompositions, List<Item> items, double seconds, Machine machine, ProgressBar bar) throws IOException {
         if (items.stream().allMatch(session::has) && decompositions.stream().allMatch(session::has)) {
-            bar.stepBy((long) (seconds * (items.size() + decompositions.size())));
+            bar.stepBy((long) (seconds * (items.stream().mapToInt(this::weight).sum() + decompositions.size())));
             return true;
         }
         bar.setExtraMessage(" loading");
@@ -163,14 +163,19 @@ public final class Main implements Callable<Integer> {
                     if (since++ % PROBE_EVERY == 0) {
                         contenders.probe(threads);
                     }
-                    session.items.add(PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), seconds, machine));
+                    session.items.add(PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), weight(item) * seconds, machine));
                     session.save(file);
                 }
-                bar.stepBy((long) seconds);
+                bar.stepBy(weight(item) * (long) seconds);
             }
             contenders.probe(threads);
         }
         return true;
+    }
+
+    /** A difference of a few per cent needs more rounds than a ratio. */
+    private int weight(Item item) {
+        return !quick && !gate && item.isJudgedByOverhead() ? 2 : 1;
     }
 
     private boolean decompositions(List<SvdItem> items, Contenders contenders, double seconds, ProgressBar bar) throws IOException {

@@ -97,8 +97,7 @@ final class Report extends Page {
     }
 
     private void overheadGoal(Work work, double most) {
-        List<Measured> which = session.items.stream().filter(x -> x.item().work() == work && x.item().b() >= 512 && x.item().m() >= 2048
-                && x.item().m() == x.item().n() && x.item().r() <= 16).toList();
+        List<Measured> which = session.items.stream().filter(x -> x.item().work() == work && x.item().isJudgedByOverhead()).toList();
         if (!which.isEmpty()) {
             double inPlace = which.stream().mapToDouble(x -> x.overheadPercent(Form.FROZEN_IN_PLACE).median()).max().orElseThrow();
             double plain = which.stream().mapToDouble(x -> x.overheadPercent(Form.FROZEN).median()).max().orElseThrow();

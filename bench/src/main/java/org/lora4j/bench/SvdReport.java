@@ -111,9 +111,8 @@ final class SvdReport extends Page {
         line("");
         line("## The kernels beside their limit");
         line("");
-        line("*Power step* is Y = G·V and Z = Gᵀ·Y for k vectors. Where G has few columns it stands for the bases that the iteration makes, and a block of "
-                + "k vectors is multiplied by one or made of one. The limit is the larger of operations over the square product's rate and bytes over the reading rate, "
-                + "each matrix read or written once. Each call has other matrices, such that no cache holds them; in the iteration the bases are in one.");
+        line("*Power step* is Y = G·V and Z = Gᵀ·Y for k vectors, G read once. The limit is the larger of operations over the square product's rate and bytes "
+                + "over the reading rate, each matrix read or written once. A G is twice as large as the last-level cache, which may still hold some of it from call to call.");
         line("");
         line("| kernel | m | n | k | rounds | ms | GFLOP/s | GB/s | limit ms | of limit | bound by |");
         line("|---|---|---|---|---|---|---|---|---|---|---|");
