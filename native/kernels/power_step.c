@@ -50,7 +50,7 @@ struct step {
     int64_t ldg, ldv, ldy, ldz;
     int64_t rows;           /* of G that are worked on at once */
     int ahead;              /* whether the next such rows are asked for meanwhile */
-    int64_t rows_ahead;     /* how many rows after those of a tile are asked for again, while Y is made */
+    int64_t rows_ahead;     /* how many rows after those of a tile are asked for, on AMD again, while Y is made */
     int parts;              /* of the rows of G */
     int shares;             /* of its columns: the panels */
     int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
@@ -104,7 +104,7 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     const double operations = (ldz ? 4.0 : 2.0) * (double)m * (double)n * (double)k;
     s.parts = operations < ALONE ? 1 : (int)(m < threads ? m : threads);
     s.ahead = ldz && asks_ahead();
-    s.rows_ahead = s.ahead ? 9 : 3; /* a processor that has more to fetch than it can note drops what it is asked for */
+    s.rows_ahead = s.ahead ? 9 : 3; /* 9: a processor that has more to fetch than it can note drops what it is asked for */
     const int64_t share = s.ahead ? lora4j_second_level_cache() * 2 / 5 : lora4j_second_level_cache() / 2; /* of two blocks each, or of one */
     const int64_t cached = share / (n * (int64_t)sizeof(float)) / 3 * 3;
     s.rows = cached < 3 ? 3 : cached < MOST_ROWS ? cached : MOST_ROWS;

@@ -51,8 +51,7 @@ struct product {
     float alpha, beta;
     const float *a, *b;
     float *c;
-    int64_t lda, ldb;
-    int64_t down, across;       /* from an element of C to the next of its column and of its row */
+    int64_t lda, ldb, ldc;
     int64_t depth;              /* products at once */
     int64_t columns;            /* of a block of B, at most */
     int row_parts, column_parts;
@@ -143,19 +142,16 @@ static void multiply_part(const void *job, int part, int member) {
 }
 
 static void multiply(lora4j_team *team, const product_variant *variant, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
-                     const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t down, int64_t across) {
+                     const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
     const int64_t depths = (k + variant->depth - 1) / variant->depth;
     product s = {.variant = variant, .transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
-                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .down = down, .across = across, .depth = round_up((k + depths - 1) / depths, variant->chunk), .packed = team->packed};
+                 .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc, .depth = round_up((k + depths - 1) / depths, variant->chunk), .packed = team->packed};
     /* a block of B takes at most half of the second-level cache */
     s.columns = lora4j_second_level_cache() / 2 / (variant->depth * variant->packed_bytes) / variant->sliver * variant->sliver;
     s.columns = s.columns < variant->sliver ? variant->sliver : least(s.columns, variant->columns);
     divide(&s, lora4j_team_threads(team), variant->tile, variant->sliver);
     lora4j_members_run(team->members, multiply_part, &s, s.row_parts * s.column_parts);
 }
-
-/* Columns of op(A)·op(B) for which the rows of A, read across, are better read as those of a B are: then Cᵀ is computed. */
-enum { FEW_COLUMNS = 32 };
 
 /* The least rows and columns of C, and products of each sum, that are worth AMX's packing. */
 enum { LEAST_SIDE = 64, LEAST_DEPTH = 128 };
@@ -175,9 +171,5 @@ void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m
         variant = &product_amx;
     }
 #endif
-    if (transpose_a && n <= FEW_COLUMNS && m > n) {
-        multiply(team, variant, !transpose_b, 0, n, m, k, alpha, b, ldb, a, lda, beta, c, 1, ldc);
-    } else {
-        multiply(team, variant, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 1);
-    }
+    multiply(team, variant, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }

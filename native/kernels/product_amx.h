@@ -75,7 +75,7 @@ static AMX_TARGET void add_sums_amx(const product *s, const float *sums, int64_t
     for (int64_t j = 0; j < columns; j += SIDE) {
         const __mmask16 mask = lanes(columns - j);
         for (int64_t r = 0; r < rows; r++) {
-            float *to = c + r * s->down + j;
+            float *to = c + r * s->ldc + j;
             const __m512 sum = _mm512_mul_ps(alpha, _mm512_load_ps(sums + r * PAIR + j));
             _mm512_mask_storeu_ps(to, mask, s->beta == 0 ? sum : _mm512_fmadd_ps(beta, _mm512_maskz_loadu_ps(mask, to), sum));
         }
@@ -102,7 +102,7 @@ static AMX_TARGET void multiply_block_amx(const product *s, int64_t i0, int64_t 
                     if (tiles_take(packed->largest_a[a], packed->largest_b[b])) {
                         (rows > SIDE ? columns > SIDE ? sum_four : sum_above : columns > SIDE ? sum_beside : sum_one)
                             ((now.k + CHUNK - 1) / CHUNK, packed->a + a * PAIR_BYTES, packed->b + b * PAIR_BYTES, packed->sums);
-                        add_sums_amx(&now, packed->sums, rows, columns, now.c + i * s->down + j);
+                        add_sums_amx(&now, packed->sums, rows, columns, now.c + i * s->ldc + j);
                     } else {
                         multiply_block_avx512(&now, i, i + rows, j, j + columns, memory);
                     }

@@ -198,19 +198,19 @@ static TARGET void NAME(pack_across)(const float *a, int64_t lda, int64_t rows, 
     }
 }
 
-/* A tile of C that is not written where it is summed: its last columns are less than a vector, or its rows are columns. */
+/* A tile of C that is not written where it is summed: its last columns are less than a vector. */
 static TARGET void NAME(edge_tile)(const product *s, int64_t rows, int64_t depth, const float *a, const float *b, float beta, float *c, int64_t columns) {
     float edge[TILE * 2 * VECTOR];
     const int64_t width = round_up(columns, VECTOR);
     for (int64_t r = 0; r < rows && beta != 0; r++) {
         for (int64_t j = 0; j < width; j++) {
-            edge[r * width + j] = j < columns ? c[r * s->down + j * s->across] : 0;
+            edge[r * width + j] = j < columns ? c[r * s->ldc + j] : 0;
         }
     }
     (width == VECTOR ? NAME(narrow_tile) : NAME(wide_tile))(rows, depth, s->alpha, a, b, beta, edge, width);
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t j = 0; j < columns; j++) {
-            c[r * s->down + j * s->across] = edge[r * width + j];
+            c[r * s->ldc + j] = edge[r * width + j];
         }
     }
 }
@@ -239,12 +239,12 @@ static TARGET void NAME(multiply_block)(const product *s, int64_t i0, int64_t i1
                 const float *a = packed_a + r * depth;
                 for (int64_t j = j0; j < j1; j += 2 * VECTOR) {
                     const float *b = packed_b + (j - j0) * depth;
-                    float *c = s->c + (i + r) * s->down + j * s->across;
+                    float *c = s->c + (i + r) * s->ldc + j;
                     const int64_t columns = least(2 * VECTOR, j1 - j);
-                    if (columns % VECTOR || s->across != 1) {
+                    if (columns % VECTOR) {
                         NAME(edge_tile)(s, tile, depth, a, b, beta, c, columns);
                     } else {
-                        (columns == VECTOR ? NAME(narrow_tile) : NAME(wide_tile))(tile, depth, s->alpha, a, b, beta, c, s->down);
+                        (columns == VECTOR ? NAME(narrow_tile) : NAME(wide_tile))(tile, depth, s->alpha, a, b, beta, c, s->ldc);
                     }
                 }
             }

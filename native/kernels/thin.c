@@ -23,7 +23,7 @@ enum { FEW = 16 };
 /* The most columns of the wider matrix of AᵀB for which its rows are divided. */
 enum { WIDE = 256 };
 
-/* The least rows of L, or the least columns: with fewer nothing is thin beside it. */
+/* The least rows of L, where few products or AᵀB make it one of these. */
 enum { LEAST_ROWS = 64 };
 
 /* Rows of B that are summed at once: those of A and of three vectors of B stay in the first-level cache. A chunk has as many, unless there
@@ -39,9 +39,9 @@ enum { LONG = 256 };
 /* Parts for each thread, where there are enough columns. */
 enum { PARTS = 2 };
 
-/* C = α·op(A)·op(B) + β·D, of any orientation: from an element to the next of its column is `down`, to the next of its row `across`. */
 typedef struct thin_variant thin_variant;
 
+/* C = α·op(A)·op(B) + β·D, of any orientation: from an element to the next of its column is `down`, to the next of its row `across`. */
 typedef struct {
     const thin_variant *variant;
     int64_t m, n, k;
@@ -210,7 +210,7 @@ static void columns(lora4j_team *team, thin all) {
     all.sums = all.packed + round_up(products * all.padded, 16);
     /* a strip of a part stays in the second-level cache, with another that is being fetched */
     const int64_t cached = lora4j_second_level_cache() / 5 / (STRIP * (int64_t)sizeof(float)) / width;
-    const int64_t most = least(cached, (lora4j_product_floats() / 2 - 16) / (all.padded * width));
+    const int64_t room = (lora4j_product_floats() / 2 - 16) / (all.padded * width), most = cached < 1 ? 1 : least(cached, room);
     while (all.k > 0) {
         thin s = next(&all, least(products, all.k));
         s.parts = s.m * s.n * s.k < ALONE ? 1 : threads;
@@ -271,7 +271,7 @@ void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, in
         s = m <= n ? s : transposed(s); /* the wider one is read in vectors */
         s.variant = variant_for(team, s.n < THIN && s.n % 16 > 0 && s.n % 16 <= 8);
         inner(team, s);
-    } else if (!transpose_a && (is_thin(n, k) || is_merge(transpose_a, m, n, k))) {
+    } else if (!transpose_a && (is_merge(transpose_a, m, n, k) || (is_thin(n, k) && !(transpose_b && m < n)))) {
         s.variant = variant_for(team, n <= 8);
         rows(team, s);
     } else if (transpose_b) {

@@ -73,7 +73,7 @@ class LoraLinearMergeTest extends DeviceTest {
                     layer.unmerge();
                     assertFalse(layer.isMerged());
                     assertArrayEquals(frozen, layer.weight().read());
-                    assertEquals(held, device.counters().currentBytes(), "the copy of the weight is freed");
+                    assertEquals(held, device.counters().currentBytes(), "the merged weight is freed");
                 }
             }
         }

@@ -124,7 +124,9 @@ public final class CudaDevice extends Device {
         MemorySegment block = temporary ? memory.acquire(bytes) : memory.allocate(bytes);
         Runnable free = temporary ? () -> memory.release(block, bytes) : () -> memory.free(block, bytes);
         try {
-            s.cudart.set(block, bytes, 0, bytes, 1, s.stream, s.inFlight);
+            if (zeroed) {
+                s.cudart.set(block, bytes, 0, bytes, 1, s.stream, s.inFlight);
+            }
         } catch (NativeException e) {
             try {
                 free.run();

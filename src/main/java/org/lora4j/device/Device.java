@@ -94,10 +94,10 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
     }
 
     /**
-     * D = α·op(A)·op(B) + C in memory of its own, as {@code torch.addmm}; C is left as it is. On the host it is read once, where a
-     * copy and a product would read and write twice as much.
+     * D = α·op(A)·op(B) + C in memory of its own, as {@code torch.addmm}; C is left as it is. Where op(A) and op(B) are thin, as A and B of an
+     * adapter, the host reads C once and writes D once; else a copy is made, and added to. C must not overlap A or B; types as in {@link #gemm}.
      *
-     * @return D, of C's shape and type, for the caller to close
+     * @return D, of C's shape and type, each row at whole blocks of 16 bytes, for the caller to close
      * @throws OutOfDeviceMemoryException when there is no room for D
      */
     public final Matrix addmm(Matrix c, double alpha, Matrix a, Op opA, Matrix b, Op opB) {
@@ -108,7 +108,7 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
         Checks.gemmShapes(a, opA, b, opB, c);
         Checks.gemm(c.rows(), c.cols(), opA == Op.NONE ? a.cols() : a.rows(), a, opA, b, opB, c, maxDimension());
         count(Call.GEMM);
-        Matrix d = allocateUnset(c.type(), c.rows(), c.cols());
+        Matrix d = allocateUnset(c.type(), c.rows(), c.cols(), Math.max(1, aligned(c.type(), c.cols())));
         try {
             if (c.rows() > 0 && c.cols() > 0) {
                 doAddmm(c, alpha, a, opA, b, opB, d);

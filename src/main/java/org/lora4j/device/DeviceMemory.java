@@ -35,8 +35,8 @@ abstract sealed class DeviceMemory implements AutoCloseable permits DeviceElemen
     }
 
     /** Allocates a rows×cols matrix of any content. */
-    final Matrix allocateUnset(DataType type, long rows, long cols) {
-        return allocate(false, false, type, rows, cols, Math.max(1, cols));
+    final Matrix allocateUnset(DataType type, long rows, long cols, long leadingDimension) {
+        return allocate(false, false, type, rows, cols, leadingDimension);
     }
 
     /**

@@ -193,7 +193,7 @@ public final class HostDevice extends Device {
     @Override
     void doAddmm(Matrix c, double alpha, Matrix a, Op opA, Matrix b, Op opB, Matrix d) {
         long k = opA == Op.NONE ? a.cols() : a.rows();
-        if (kernels.suitProduct(c.type(), opA, opB, c.rows(), c.cols(), k, alpha)) {
+        if (a.type() == c.type() && kernels.suitProduct(a.type(), opA, opB, c.rows(), c.cols(), k, alpha)) {
             kernels.gemm(opA, opB, c.rows(), c.cols(), k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), 1, c.segment(),
                     c.leadingDimension(), d.segment(), d.leadingDimension());
         } else {

@@ -30,8 +30,8 @@ class CudaDemoTest {
      * losses are the same bits. LoRA-GA starts from singular vectors, by other methods than the host's: rounding turns
      * them by u·σ₁ over the distance of neighbouring singular values, and each step of training multiplies the difference. So
      * its losses are the host's to rounding: no further off than those that the host itself has when its gradients are
-     * rounded otherwise in the last place, times four, because the largest of five differences is not the largest there is. When
-     * that explains a twentieth, it would soon explain anything, and the rest of the steps is left out.
+     * rounded otherwise in the last place, times four, because the largest of five differences is not the largest there is. In the
+     * first half of the steps that must explain less than a twentieth, and less than a fifth in all.
      */
     @Test
     void theLossesAreTheHosts() {
@@ -67,10 +67,7 @@ class CudaDemoTest {
                         spread = Math.max(spread, Math.abs(loss[i] - h.loss()[i]) / h.loss()[i]);
                     }
                 }
-                if (4 * spread >= 0.05) {
-                    assertTrue(i >= SHORT.steps() / 2, "rounding explains no more at step " + i + ": " + spread);
-                    break;
-                }
+                assertTrue(4 * spread < (i < SHORT.steps() / 2 ? 0.05 : 0.2), "rounding explains no more at step " + i + ": " + spread);
                 assertEquals(h.loss()[i], g.loss()[i], 4 * spread * h.loss()[i], method + ", step " + i);
             }
             double summing = 4 * DataType.FLOAT32.unitRoundoff() * Math.sqrt(512 * 512); // over a layer's elements

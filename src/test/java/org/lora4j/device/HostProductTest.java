@@ -26,7 +26,9 @@ class HostProductTest extends KernelsTest {
         {1, 1, 64}, {8, 48, 129}, {9, 25, 300}, {32, 256, 128}, {3, 250, 700}, {31, 7, 257}, {33, 33, 64}, {4, 257, 70},
         {64, 1, 1}, {65, 7, 9}, {130, 24, 40}, {67, 31, 256}, {200, 32, 3}, {96, 25, 17}, {71, 32, 257}, {63, 9, 30},
         {70, 33, 16}, {65, 200, 7}, {64, 40, 17}, {100, 97, 1}, {48, 100, 97}, {49, 100, 97}, {2, 145, 200}, {11, 300, 95}, {47, 130, 193}, {24, 47, 192},
-        {150, 41, 300}, {5, 90, 4100}};
+        {150, 41, 300}, {5, 90, 4100},
+        {50, 65, 20}, {51, 66, 21}, {52, 95, 24}, {53, 96, 19}, {54, 97, 33}, {55, 70, 18}, {56, 70, 40}, {57, 81, 17}, {58, 60, 25}, {59, 49, 639}, {60, 50, 640},
+        {61, 70, 641}, {62, 80, 26}, {63, 90, 27}};
     private static final double[][] ALPHA_BETA = {{1, 0}, {-0.5, 1}, {1.25, -0.5}};
 
     @ParameterizedTest
@@ -77,7 +79,7 @@ class HostProductTest extends KernelsTest {
     @ParameterizedTest
     @FieldSource("VARIANTS")
     void agreesWithBlasInFloat64AndGivesTheSameBitsWithAnyNumberOfThreads(String variant) {
-        for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}, {8, 80, 9000}, {250, 32, 6300}, {9000, 8, 80}, {500, 700, 16}, {48, 1500, 3000}, {3, 200, 70000}}) {
+        for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}, {8, 80, 9000}, {250, 32, 6300}, {9000, 8, 80}, {500, 700, 16}, {48, 1500, 3000}, {3, 200, 180000}, {52, 150, 700}}) {
             for (Op opA : Op.values()) {
                 for (Op opB : Op.values()) {
                     String what = variant + " m=" + s[0] + " n=" + s[1] + " k=" + s[2] + " A " + opA + " B " + opB;
@@ -132,18 +134,21 @@ class HostProductTest extends KernelsTest {
     void nanAndInfinityReachTheirRowOrColumnAlone(String variant) {
         HostKernels kernels = open(variant, 2);
         int m = 31;
-        int n = 45;
         int k = 70;
-        for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
-            for (Op op : Op.values()) {
-                for (int at : new int[] {0, 13, 30}) {
-                    Reference a = Reference.random(m, k, TYPE, random);
-                    Reference b = Reference.random(k, n, TYPE, random);
-                    a.data()[at * k + 69] = bad;
-                    assertBadOnly(kernels, a, b, op, at, -1);
-                    a.data()[at * k + 69] = 1;
-                    b.data()[69 * n + at + 14] = bad;
-                    assertBadOnly(kernels, a, b, op, -1, at + 14);
+        for (int n : new int[] {45, 301}) { // of two thin ones, and of a thin and a wide one
+            for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+                for (Op opA : Op.values()) {
+                    for (Op opB : Op.values()) {
+                        for (int at : new int[] {0, 13, 30}) {
+                            Reference a = Reference.random(m, k, TYPE, random);
+                            Reference b = Reference.random(k, n, TYPE, random);
+                            a.data()[at * k + 69] = bad;
+                            assertBadOnly(kernels, a, b, opA, opB, at, -1);
+                            a.data()[at * k + 69] = 1;
+                            b.data()[69 * n + at + n - 31] = bad;
+                            assertBadOnly(kernels, a, b, opA, opB, -1, at + n - 31);
+                        }
+                    }
                 }
             }
         }
@@ -163,11 +168,11 @@ class HostProductTest extends KernelsTest {
         for (int j = 0; j < 90; j++) {
             assertEquals(b.at(33, j) * Double.POSITIVE_INFINITY, result.at(70, j));
         }
-        assertBadOnly(kernels, a, b, Op.NONE, 70, -1);
-        assertBadOnly(kernels, a, b, Op.TRANSPOSE, 70, -1);
+        assertBadOnly(kernels, a, b, Op.NONE, Op.NONE, 70, -1);
+        assertBadOnly(kernels, a, b, Op.TRANSPOSE, Op.TRANSPOSE, 70, -1);
         a.data()[70 * 150 + 33] = 1;
         b.data()[149 * 90 + 89] = Double.NaN;
-        assertBadOnly(kernels, a, b, Op.NONE, -1, 89);
+        assertBadOnly(kernels, a, b, Op.NONE, Op.NONE, -1, 89);
     }
 
     /** Else what is tested here would be AVX-512. */
@@ -244,11 +249,11 @@ class HostProductTest extends KernelsTest {
         }
     }
 
-    private void assertBadOnly(HostKernels kernels, Reference a, Reference b, Op op, int row, int column) {
+    private void assertBadOnly(HostKernels kernels, Reference a, Reference b, Op opA, Op opB, int row, int column) {
         Matrix c = device.allocate(TYPE, a.rows(), b.cols());
-        Matrix da = (op == Op.NONE ? a : a.transpose()).on(device, TYPE);
-        Matrix db = (op == Op.NONE ? b : b.transpose()).on(device, TYPE);
-        multiply(kernels, a.rows(), b.cols(), a.cols(), 1, da, op, db, op, 0, c);
+        Matrix da = (opA == Op.NONE ? a : a.transpose()).on(device, TYPE);
+        Matrix db = (opB == Op.NONE ? b : b.transpose()).on(device, TYPE);
+        multiply(kernels, a.rows(), b.cols(), a.cols(), 1, da, opA, db, opB, 0, c);
         Reference result = Reference.of(c);
         for (int i = 0; i < a.rows(); i++) {
             for (int j = 0; j < b.cols(); j++) {
@@ -283,6 +288,21 @@ class HostProductTest extends KernelsTest {
         long thin = HostKernels.LEAST_THIN;
         assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, thin / 128, 8, 16, 1));
         assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, thin / 128 - 1, 8, 16, 1));
+    }
+
+    /** In one pass where the kernels do it, whose type is float32: not where A and B have 16 bits. */
+    @Test
+    void addmmMakesNoCopyWhereTheKernelsDoIt() {
+        needsThemInUse();
+        Matrix c = random(64, 64);
+        for (DataType type : new DataType[] {TYPE, DataType.BFLOAT16}) {
+            Reference a = Reference.random(64, 16, type, random);
+            Reference b = Reference.random(16, 64, type, random);
+            Counters before = device.counters();
+            Matrix d = device.addmm(c, 1, a.on(device, type), Op.NONE, b.on(device, type), Op.NONE);
+            assertEquals(type == TYPE ? 0 : 1, device.counters().since(before).calls(Counters.Call.COPY));
+            a.times(b).plus(1, Reference.of(c)).assertClose(type.toString(), Reference.of(d), TYPE, 18, a.magnitudes().times(b.magnitudes()).plus(1, Reference.of(c).magnitudes()));
+        }
     }
 
     /** The kernels' order of sums is not BLAS's: that the bits are the kernels' tells who multiplied. */

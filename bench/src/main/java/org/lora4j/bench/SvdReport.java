@@ -112,7 +112,7 @@ final class SvdReport extends Page {
         line("## The kernels beside their limit");
         line("");
         line("*Power step* is Y = G·V and Z = Gᵀ·Y for k vectors, G read once. The limit is the larger of operations over the square product's rate and bytes "
-                + "over the reading rate, each matrix read or written once. A G is twice as large as the last-level cache, which may still hold some of it from call to call.");
+                + "over the reading rate, each matrix read or written once. The Gs that the calls go round are twice as large as the last-level cache, which may still hold some of one.");
         line("");
         line("| kernel | m | n | k | rounds | ms | GFLOP/s | GB/s | limit ms | of limit | bound by |");
         line("|---|---|---|---|---|---|---|---|---|---|---|");

@@ -120,9 +120,12 @@ enum Work {
         return this == FORWARD || this == FORWARD_BACKWARD;
     }
 
-    /** Whether it is one of the passes over G, or over the bases, that the leading singular triplets are made of. */
+    /** Whether it is one of the passes over G that the leading singular triplets are made of. */
     boolean isKernel() {
-        return compareTo(POWER_STEP) >= 0;
+        return switch (this) {
+            case POWER_STEP, PRODUCT, TRANSPOSED_PRODUCT, SQUARES -> true;
+            default -> false;
+        };
     }
 
     static Work of(String word) {
