@@ -8,7 +8,7 @@ import java.util.function.IntSupplier;
 /**
  * The hand-tuned kernels of {@code native/kernels}, for what BLAS and LAPACK leave slow: products of float32 matrices, above all
  * those with few rows or columns; and in a start by SVD a power step that reads G once, reductions at the speed of memory,
- * triangular systems of few columns. Matrices of {@link #LEAST_LARGE} bytes and more get memory in large pages.
+ * triangular systems of few columns and small symmetric matrices' eigenvectors. Matrices of {@link #LEAST_LARGE} bytes and more get memory in large pages.
  *
  * <p>{@code -Dlora4j.kernels=} chooses among what is in the {@link KernelLibrary}:
  * <ul>
@@ -26,7 +26,7 @@ import java.util.function.IntSupplier;
  *
  * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 2.7 MB each into which operands of products
  * are packed (not counted, as BLAS's own are not), scratch memory that grows to what the largest power step needs, and the last matrix of less than
- * {@link #LEAST_LARGE} bytes that was of any content at first, for the next one. All begin when they are first needed and end with the device.
+ * {@link #LEAST_LARGE} bytes that was of any content at first, for the next one (counted while it is in use). All begin when they are first needed and end with the device.
  */
 final class HostKernels {
     static final String PROPERTY = "lora4j.kernels";
@@ -48,6 +48,8 @@ final class HostKernels {
     static final long MOST_COLUMNS = 64;
     /** The most columns that {@code lora4j_ssolve} takes. */
     static final long MOST_SOLVED = 64;
+    /** The most rows for which {@code lora4j_ssyev} is faster than xSYEVD, measured; it takes twice as many. */
+    static final long MOST_EIGEN = 96;
     /** Below this many elements of X, xTRSM is as fast. */
     static final long LEAST_SOLVED = 1 << 11;
     /** Below this many rows or columns of G, filling vectors and tiles with zeros costs more than a second reading of G. */
@@ -223,6 +225,19 @@ final class HostKernels {
     void solve(double alpha, Matrix t, Op op, Matrix b) {
         meet();
         library.solve(team, alpha, t, op, b);
+    }
+
+    /**
+     * The eigenvalues of A into {@code w} and its eigenvectors into A's rows.
+     *
+     * @return whether that was done: not where A is large or not of float32, has an element that is not finite or does not converge
+     */
+    boolean eigen(Matrix a, Matrix w) {
+        if (library == null || a.type() != DataType.FLOAT32 || a.rows() > MOST_EIGEN) {
+            return false;
+        }
+        meet();
+        return library.eigen(team, a, w);
     }
 
     /** Makes the team as large as BLAS's. */

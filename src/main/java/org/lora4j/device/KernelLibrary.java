@@ -17,7 +17,8 @@ import org.lora4j.bindings.kernels.*;
  */
 final class KernelLibrary {
     private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_close", "lora4j_memory_allocate", "lora4j_memory_free",
-        "lora4j_memory_map", "lora4j_memory_unmap", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_copy", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve"};
+        "lora4j_memory_map", "lora4j_memory_unmap", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_copy", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve",
+        "lora4j_ssyev"};
 
     private static Attempt attempt;
 
@@ -35,6 +36,7 @@ final class KernelLibrary {
     private final MemorySegment dot;
     private final MemorySegment largest;
     private final MemorySegment solve;
+    private final MemorySegment eigen;
 
     private KernelLibrary(SymbolLookup library) {
         runs = library.find("lora4j_kernels_runs").orElseThrow();
@@ -51,6 +53,7 @@ final class KernelLibrary {
         dot = library.find("lora4j_sdot").orElseThrow();
         largest = library.find("lora4j_slargest").orElseThrow();
         solve = library.find("lora4j_ssolve").orElseThrow();
+        eigen = library.find("lora4j_ssyev").orElseThrow();
     }
 
     /** What came of loading the library: its functions, or why it can't be used. */
@@ -167,5 +170,10 @@ final class KernelLibrary {
         long ld = t.leadingDimension();
         lora4j_ssolve.invoke(solve, team, b.rows(), b.cols(), (float) alpha, t.segment(), op == Op.NONE ? ld : 1, op == Op.NONE ? 1 : ld, b.segment(),
                 b.leadingDimension());
+    }
+
+    /** Whether A's eigenvectors are in its rows now; if not, A is what it was. */
+    boolean eigen(MemorySegment team, Matrix a, Matrix w) {
+        return lora4j_ssyev.invoke(eigen, team, a.rows(), a.segment(), a.leadingDimension(), w.segment()) != 0;
     }
 }
