@@ -2,8 +2,8 @@
  * with implicit shifts (Dubrulle, Martin and Wilkinson, The Implicit QL Algorithm, Numerische Mathematik 12, 1968). For a few dozen rows LAPACK's
  * divide and conquer takes three times as long.
  *
- * Eigenvectors are rows from the start, so that whatever turns two of them goes along both. An off-diagonal element is taken for zero from
- * 2⁻⁴⁴ of the largest element of A on, which float32 does not show.
+ * Eigenvectors are rows from the start, so that whatever turns two of them goes along both. What is at most 2⁻⁴⁴·‖A‖ is taken for zero where the matrix
+ * can come apart there, which float32 does not show.
  */
 #include "variants.h"
 
@@ -13,6 +13,9 @@
 /* Rows begin at whole vectors. */
 enum { LANES = 8 };
 
+/* The most rows: twice n² and four times n doubles are a part of what a member packs of a product. */
+enum { MOST = 96 };
+
 /* Steps for an eigenvalue: two are usual. */
 enum { MOST_STEPS = 40 };
 
@@ -21,7 +24,7 @@ typedef struct {
     double *a, *q;              /* A and then Householder's vectors v, right of the diagonal; rows of eigenvectors */
     double *diagonal, *beside;  /* of the tridiagonal matrix; beside[i] is between i and i + 1 */
     double *beta, *p;           /* H = I − β·v·vᵀ; workspace */
-    double least;
+    double least;               /* 2⁻⁴⁴·‖A‖ */
 } eigen;
 
 /* The compiler makes vectors of the loops, which all go over whole vectors: before v's first element are zeros. */
@@ -46,7 +49,7 @@ typedef struct {
             s->beta[k] = 0; \
             memset(v + from, 0, (k + 1 - from) * sizeof(double)); \
             const double length = sqrt(dot_##NAME(v, v, from, ld)); \
-            if (k + 2 == n || length == 0) { \
+            if (k + 2 == n || length <= s->least) { \
                 continue; \
             } \
             s->beside[k] = v[k + 1] > 0 ? -length : length; \
@@ -158,26 +161,34 @@ VARIANT(avx2, __attribute__((target(AVX2_INSTRUCTIONS))))
 VARIANT(portable, )
 
 int lora4j_ssyev(lora4j_team *team, int64_t n, float *a, int64_t lda, float *w) {
+    if (n > MOST) {
+        return 0;
+    }
     const int64_t ld = round_up(n, LANES);
     double *memory = (double *)team->packed;
     eigen s = {.n = n, .ld = ld, .a = memory, .q = memory + n * ld, .diagonal = memory + 2 * n * ld};
     s.beside = s.diagonal + ld;
     s.beta = s.beside + ld;
     s.p = s.beta + ld;
-    float largest = 0;
+    double squares = 0;
     int finite = 1;
     for (int64_t i = 0; i < n; i++) {
         for (int64_t j = 0; j <= i; j++) {
-            const float x = fabsf(a[i * lda + j]);
-            s.a[i * ld + j] = s.a[j * ld + i] = a[i * lda + j];
-            largest = x > largest ? x : largest;
-            finite &= x <= FLT_MAX;
+            const double x = a[i * lda + j];
+            s.a[i * ld + j] = s.a[j * ld + i] = x;
+            squares += (j < i ? 2 : 1) * x * x;
+            finite &= fabs(x) <= FLT_MAX;
         }
         memset(s.a + i * ld + n, 0, (ld - n) * sizeof(double));
     }
-    s.least = ldexp(largest, -44);
+    s.least = ldexp(sqrt(squares), -44);
     if (!finite || !CHOSEN(team, decompose)(&s)) {
         return 0;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (fabs(s.diagonal[i]) > FLT_MAX) {
+            return 0;
+        }
     }
     int64_t *order = (int64_t *)s.p;
     for (int64_t i = 0; i < n; i++) { /* ascending */

@@ -60,7 +60,8 @@ float lora4j_slargest(lora4j_team *team, int64_t m, int64_t n, const float *a, i
 void lora4j_ssolve(lora4j_team *team, int64_t m, int64_t n, float alpha, const float *r, int64_t down, int64_t across, float *b, int64_t ldb);
 
 /* The eigenvalues of a symmetric A (n×n), whose lower triangle is read, in ascending order into w, and its eigenvectors into A's rows,
-   computed in float64. n from 1 to 192. Returns 0, and leaves A as it is, where an element is not finite or the iteration does not converge. */
+   computed in float64. n from 1 to 96. Returns 0, and leaves A as it is, where an element is not finite, an eigenvalue is
+   beyond float32's range or the iteration does not converge. */
 int lora4j_ssyev(lora4j_team *team, int64_t n, float *a, int64_t lda, float *w);
 
 #pragma GCC visibility pop

@@ -69,7 +69,7 @@ SUM(sum_above, 2, 1)
 SUM(sum_four, 2, 2)
 #undef SUM
 
-/* C = α·S + β·C for what was summed. C is not transposed: products with few columns are not AMX's. */
+/* C = α·S + β·C for what was summed. */
 static AMX_TARGET void add_sums_amx(const product *s, const float *sums, int64_t rows, int64_t columns, float *c) {
     const __m512 alpha = _mm512_set1_ps(s->alpha), beta = _mm512_set1_ps(s->beta);
     for (int64_t j = 0; j < columns; j += SIDE) {

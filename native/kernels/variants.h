@@ -43,7 +43,7 @@
 struct lora4j_team {
     const char *variant;
     lora4j_members *members;
-    float *packed;          /* for each member, what it packs of a product's operands; thin products have it in common */
+    float *packed;          /* for each member, what it packs of a product's operands; thin products have it in common, and an eigenproblem is there */
 };
 
 /* Floats that a member packs of a product's operands; they are whole cache lines. */

@@ -108,7 +108,8 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
         Checks.gemmShapes(a, opA, b, opB, c);
         Checks.gemm(c.rows(), c.cols(), opA == Op.NONE ? a.cols() : a.rows(), a, opA, b, opB, c, maxDimension());
         count(Call.GEMM);
-        Matrix d = allocateUnset(c.type(), c.rows(), c.cols(), Math.max(1, aligned(c.type(), c.cols())));
+        long ld = aligned(c.type(), c.cols());
+        Matrix d = allocateUnset(c.type(), c.rows(), c.cols(), Math.max(1, ld <= maxDimension() ? ld : c.cols()));
         try {
             if (c.rows() > 0 && c.cols() > 0) {
                 doAddmm(c, alpha, a, opA, b, opB, d);

@@ -48,7 +48,7 @@ final class HostKernels {
     static final long MOST_COLUMNS = 64;
     /** The most columns that {@code lora4j_ssolve} takes. */
     static final long MOST_SOLVED = 64;
-    /** The most rows for which {@code lora4j_ssyev} is faster than xSYEVD, measured; it takes twice as many. */
+    /** The most rows for which {@code lora4j_ssyev} is faster than xSYEVD, measured; it takes no more. */
     static final long MOST_EIGEN = 96;
     /** Below this many elements of X, xTRSM is as fast. */
     static final long LEAST_SOLVED = 1 << 11;
@@ -230,7 +230,8 @@ final class HostKernels {
     /**
      * The eigenvalues of A into {@code w} and its eigenvectors into A's rows.
      *
-     * @return whether that was done: not where A is large or not of float32, has an element that is not finite or does not converge
+     * @return whether that was done, and A is as it was if not: where A is large or not of float32, an element or an eigenvalue is not a finite
+     *     float32, or the iteration does not converge
      */
     boolean eigen(Matrix a, Matrix w) {
         if (library == null || a.type() != DataType.FLOAT32 || a.rows() > MOST_EIGEN) {

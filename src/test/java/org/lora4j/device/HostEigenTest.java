@@ -5,8 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
+
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.lora4j.Framed;
 import org.lora4j.Reference;
 
 /** The kernels' eigenvectors of small symmetric matrices, in every variant, by what defines them. */
@@ -32,6 +36,11 @@ class HostEigenTest extends KernelsTest {
             check(kernels, n, (i, j) -> 1e-30); // rank 1
             check(kernels, n, (i, j) -> i - j == 1 ? 1 : 0); // values in pairs of both signs
             check(kernels, n, (i, j) -> i / 5 == j / 5 ? 1 : 0); // in parts
+            check(kernels, n, (i, j) -> i == n / 2 || j == n / 2 ? 0 : random.nextGaussian());
+            check(kernels, n, (i, j) -> i == j ? Math.abs(i - n / 2) : i - j == 1 ? 1 : 0); // Wilkinson's: in close pairs
+            check(kernels, n, (i, j) -> (1 + i) * (1 + j)); // rank 1
+            check(kernels, n, (i, j) -> 1e-40 * random.nextGaussian());
+            check(kernels, n, (i, j) -> i == j ? 3e38 * (1 - i % 2 * 2) : 1e-40);
         }
     }
 
@@ -44,9 +53,9 @@ class HostEigenTest extends KernelsTest {
                 values[i * n + j] = j > i ? Double.NaN : (float) element.at(i, j); // the upper triangle is not read
             }
         }
-        Matrix a = device.allocate(TYPE, n, n, n + 3).view(0, n, 0, n);
-        Matrix w = device.allocate(TYPE, 1, n);
-        a.write(values);
+        Framed fa = Framed.nan(device, TYPE, n, n);
+        Framed fw = Framed.nan(device, TYPE, 1, n);
+        fa.inside().write(values);
         for (int i = 0; i < n; i++) {
             for (int j = 0; j < i; j++) {
                 values[j * n + i] = values[i * n + j];
@@ -56,16 +65,18 @@ class HostEigenTest extends KernelsTest {
             size += value * value;
         }
         size = Math.sqrt(size);
-        assertTrue(kernels.eigen(a, w));
-        Reference q = Reference.of(a);
+        assertTrue(kernels.eigen(fa.inside(), fw.inside()));
+        fa.assertFrameUnchanged("Q");
+        fw.assertFrameUnchanged("w");
+        Reference q = Reference.of(fa.inside());
         Reference qa = q.times(new Reference(n, n, values));
         Reference qq = q.times(q.transpose());
-        double[] found = w.read();
+        double[] found = fw.inside().read();
         double rounding = 0x1p-24;
         for (int i = 0; i < n; i++) {
             assertTrue(i == 0 || found[i - 1] <= found[i], "ascending");
             for (int j = 0; j < n; j++) {
-                assertEquals(found[i] * q.at(i, j), qa.at(i, j), 3 * rounding * size + Double.MIN_NORMAL, "n=" + n + " (" + i + ", " + j + ")");
+                assertEquals(found[i] * q.at(i, j), qa.at(i, j), 3 * rounding * size + n * Float.MIN_VALUE, "n=" + n + " (" + i + ", " + j + ")");
                 assertEquals(i == j ? 1 : 0, qq.at(i, j), 3 * rounding, "n=" + n + " (" + i + ", " + j + ")");
             }
         }
@@ -82,8 +93,23 @@ class HostEigenTest extends KernelsTest {
             assertFalse(kernels.eigen(a, device.allocate(TYPE, 1, 9)));
             assertArrayEquals(before, a.read());
         }
+        Matrix large = device.allocate(TYPE, 2, 2);
+        device.fill(large, 3e38); // an eigenvalue of 6e38
+        assertFalse(kernels.eigen(large, device.allocate(TYPE, 1, 2)));
+        assertEquals(4, Arrays.stream(large.read()).filter(x -> x == (float) 3e38).count());
         int n = (int) HostKernels.MOST_EIGEN + 1;
         assertFalse(kernels.eigen(device.allocate(TYPE, n, n), device.allocate(TYPE, 1, n)), "large");
         assertFalse(kernels.eigen(device.allocate(DataType.FLOAT64, 2, 2), device.allocate(DataType.FLOAT64, 1, 2)), "float64");
+    }
+
+    /** LAPACK would have needed memory. */
+    @Test
+    void theDeviceUsesThem() {
+        needsThemInUse();
+        Matrix a = device.allocate(TYPE, 48, 48);
+        Matrix w = device.allocate(TYPE, 1, 48);
+        long before = device.counters().allocations();
+        device.symmetricEigen(a, w);
+        assertEquals(before, device.counters().allocations());
     }
 }

@@ -111,6 +111,33 @@ class HostProductTest extends KernelsTest {
         }
     }
 
+    /** Sums of small integers are exact, in whatever parts they are made; here of so many products that there are several chunks. */
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void chunksOfSumsAreExact(String variant) {
+        HostKernels kernels = open(variant, 2);
+        for (int[] s : new int[][] {{3, 200, 180000}, {100, 20, 30000}}) {
+            Reference a = integers(s[0], s[2]);
+            Reference b = integers(s[2], s[1]);
+            Reference d = integers(s[0], s[1]);
+            double[] expected = a.times(b).times(1.25).plus(-0.5, d).data();
+            Op opB = s[0] < s[1] ? Op.NONE : Op.TRANSPOSE; // columns, rows
+            Matrix da = a.on(device, TYPE);
+            Matrix db = (opB == Op.NONE ? b : b.transpose()).on(device, TYPE);
+            Matrix dd = d.on(device, TYPE);
+            Matrix c = device.allocate(TYPE, s[0], s[1]);
+            device.fill(c, Double.NaN);
+            multiply(kernels, s[0], s[1], s[2], 1.25, da, Op.NONE, db, opB, -0.5, dd, c);
+            assertArrayEquals(expected, c.read());
+            multiply(kernels, s[0], s[1], s[2], 1.25, da, Op.NONE, db, opB, -0.5, dd);
+            assertArrayEquals(expected, dd.read());
+        }
+    }
+
+    private Reference integers(int rows, int cols) {
+        return new Reference(rows, cols, random.ints((long) rows * cols, -1, 2).asDoubleStream().toArray());
+    }
+
     private Matrix random(int rows, int cols) {
         Matrix a = device.allocate(TYPE, rows, cols);
         device.uniform(random.nextLong(), a);

@@ -124,7 +124,7 @@ enum Work {
     boolean isKernel() {
         return switch (this) {
             case POWER_STEP, PRODUCT, TRANSPOSED_PRODUCT, SQUARES -> true;
-            default -> false;
+            case FORWARD, FORWARD_BACKWARD, INIT, MERGE -> false;
         };
     }
 
