@@ -94,7 +94,7 @@ public final class Main implements Callable<Integer> {
         if (there() > 0) {
             OUT.println("Going on with the run of " + session.date + ": " + there() + " of " + asked + " items are there; --fresh starts anew");
         }
-        double seconds = quick || gate ? 4 : 8;
+        double seconds = quick ? 4 : gate ? 10 : 8; // intervals of seven rounds hold a regression of a factor of two
         int work = (items.stream().mapToInt(this::weight).sum() + decompositions.size()) * (int) seconds + (gate || svd ? 0 : points());
         boolean finished;
         try (ProgressBar bar = new ProgressBarBuilder().setTaskName("bench").setInitialMax(work).setStyle(ProgressBarStyle.ASCII)
