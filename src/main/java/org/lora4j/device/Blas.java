@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 import org.lora4j.bindings.openblas.*;
@@ -46,6 +47,7 @@ final class Blas {
     private final MemorySegment dsyevd;
     private final MemorySegment openblasThreads; // null where it is another library, as the next
     private final MemorySegment mklThreads;
+    private final boolean solvesFloat64; // or HostTriangular does
 
     /** @throws UnsatisfiedLinkError naming every required function that the library does not export */
     Blas(SymbolLookup library) {
@@ -82,6 +84,23 @@ final class Blas {
         dsyevd = find("LAPACKE_dsyevd_work");
         openblasThreads = find("openblas_get_num_threads");
         mklThreads = find("MKL_Get_Max_Threads");
+        solvesFloat64 = solvesFloat64();
+    }
+
+    /** Whether dtrsm solves T·X = B for a T of ones and an X of ones, where nothing is rounded. */
+    private boolean solvesFloat64() {
+        int n = 16;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment t = arena.allocate(ValueLayout.JAVA_DOUBLE, n * n);
+            MemorySegment b = arena.allocate(ValueLayout.JAVA_DOUBLE, n * n);
+            for (int i = 0; i < n * n; i++) {
+                t.setAtIndex(ValueLayout.JAVA_DOUBLE, i, 1);
+                b.setAtIndex(ValueLayout.JAVA_DOUBLE, i, i / n + 1);
+            }
+            cblas_dtrsm.invoke(dtrsm, openblas_h.CblasRowMajor(), openblas_h.CblasLeft(), openblas_h.CblasLower(), openblas_h.CblasNoTrans(),
+                    openblas_h.CblasNonUnit(), n, n, 1, t, n, b, n);
+            return Arrays.stream(b.toArray(ValueLayout.JAVA_DOUBLE)).allMatch(x -> x == 1);
+        }
     }
 
     private MemorySegment find(String symbol) {
@@ -117,7 +136,14 @@ final class Blas {
         int diagonal = openblas_h.CblasNonUnit();
         switch (type) {
             case FLOAT32 -> cblas_strsm.invoke(strsm, order, side, triangle, op, diagonal, m, n, (float) alpha, t, ldt, b, ldb);
-            case FLOAT64 -> cblas_dtrsm.invoke(dtrsm, order, side, triangle, op, diagonal, m, n, alpha, t, ldt, b, ldb);
+            case FLOAT64 -> {
+                if (solvesFloat64) {
+                    cblas_dtrsm.invoke(dtrsm, order, side, triangle, op, diagonal, m, n, alpha, t, ldt, b, ldb);
+                } else {
+                    HostTriangular.solve(side == openblas_h.CblasLeft(), triangle == openblas_h.CblasLower(), op == openblas_h.CblasTrans(), m, n,
+                            alpha, t, ldt, b, ldb);
+                }
+            }
             default -> throw unsupported(type);
         }
     }
@@ -167,7 +193,7 @@ final class Blas {
         byte upper = 'U';
         return switch (type) {
             case FLOAT32 -> LAPACKE_spotrf_work.invoke(spotrf, COLUMN_MAJOR, upper, n, a, lda);
-            case FLOAT64 -> LAPACKE_dpotrf_work.invoke(dpotrf, COLUMN_MAJOR, upper, n, a, lda);
+            case FLOAT64 -> solvesFloat64 ? LAPACKE_dpotrf_work.invoke(dpotrf, COLUMN_MAJOR, upper, n, a, lda) : HostTriangular.cholesky(n, a, lda);
             default -> throw unsupported(type);
         };
     }
@@ -193,7 +219,8 @@ final class Blas {
         MemorySegment config = find("openblas_get_config");
         MemorySegment core = find("openblas_get_corename");
         if (config != null && core != null) {
-            return openblas_get_config.invoke(config).getString(0).strip() + ", " + openblas_get_corename.invoke(core).getString(0) + " kernels";
+            return openblas_get_config.invoke(config).getString(0).strip() + ", " + openblas_get_corename.invoke(core).getString(0)
+                    + (solvesFloat64 ? " kernels" : " kernels, whose dtrsm is wrong: float64 solves in Java");
         }
         MemorySegment mkl = find("MKL_Get_Version_String");
         if (mkl != null) {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.Assumptions.abort;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -44,14 +46,26 @@ class Nd4jCoexistenceTest {
         assertComputes("host, OpenBLAS 0.3.19", first, second, List.of());
     }
 
+    /** Its dtrsm is wrong on processors with AVX-512, which is seen at once. */
+    @Test
+    void theOpenBlasOfNd4jWithKernelsThatAreWrong() throws Exception {
+        assumeTrue(Files.readString(Path.of("/proc/cpuinfo")).contains("avx512vl"), "no processor for kernels of SkylakeX");
+        String output = command("lora4j", "nd4j", List.of()).environment("OPENBLAS_CORETYPE", "SkylakeX").run().assertSuccess().output();
+        assertTrue(output.contains("SkylakeX kernels, whose dtrsm is wrong: float64 solves in Java"), output);
+    }
+
     private static void assertComputes(String library, String first, String second, List<Path> openblas) throws Exception {
-        List<Path> classPath = new ArrayList<>(ForkedJvm.junit());
-        classPath.add(FOLDER.resolve("*"));
-        classPath.addAll(openblas);
-        String output = ForkedJvm.command(Nd4jMain.class, first, second).flags("-Dorg.bytedeco.javacpp.cachedir=" + FOLDER.resolve("cache"))
-                .classPath(classPath).run().assertSuccess().output();
+        String output = command(first, second, openblas).run().assertSuccess().output();
         List<String> devices = output.lines().filter(line -> line.startsWith("host, ")).toList();
         assertEquals(2, devices.size(), output);
         assertTrue(devices.stream().allMatch(line -> line.startsWith(library + " ")), output);
+    }
+
+    private static ForkedJvm.Command command(String first, String second, List<Path> openblas) {
+        List<Path> classPath = new ArrayList<>(ForkedJvm.junit());
+        classPath.add(FOLDER.resolve("*"));
+        classPath.addAll(openblas);
+        return ForkedJvm.command(Nd4jMain.class, first, second).flags("-Dorg.bytedeco.javacpp.cachedir=" + FOLDER.resolve("cache"))
+                .classPath(classPath);
     }
 }
