@@ -19,14 +19,20 @@ enum { MOST_ROWS = 48 };
 /* Floating-point operations below which one thread does it all: some 10 µs. */
 enum { ALONE = 1000000 };
 
-/* Whether the next block's rows are asked for while Z is made, when memory would otherwise be idle: Zen 4 takes up to 15 % less time
-   then; Sapphire Rapids, with a neighbour on its cores, takes 5 to 15 % more. */
-static int asks_ahead(void) {
+/* How the next block is asked for meanwhile: what is best was found by trying. */
+typedef struct {
+    int64_t rows;   /* this many rows after those of a tile, while Y is made */
+    int across;     /* while Z is made, and memory would be idle: all of it, in the order of the work; or its first third, line after line */
+    double cache;   /* the part of the second-level cache that a block takes */
+} asking;
+
+static asking asking_ahead(int64_t columns, int with_z) {
 #if defined(__x86_64__)
-    return __builtin_cpu_is("amd");
-#else
-    return 0;
+    if (__builtin_cpu_is("amd")) { /* 9 rows have been asked for before, but what is more than it can note is dropped */
+        return with_z ? (asking){9, 1, 0.4} : (asking){3, 0, 0.5};
+    }
 #endif
+    return (asking){3, 0, columns > 32 ? 0.4 : 0.2}; /* many columns' Vᵀ and Zᵀ are read anew for each block */
 }
 
 typedef struct step step;
@@ -49,8 +55,7 @@ struct step {
     float *y, *z;
     int64_t ldg, ldv, ldy, ldz;
     int64_t rows;           /* of G that are worked on at once */
-    int ahead;              /* whether the next such rows are asked for meanwhile */
-    int64_t rows_ahead;     /* how many rows after those of a tile are asked for, on AMD again, while Y is made */
+    asking ahead;           /* for the next such rows */
     int parts;              /* of the rows of G */
     int shares;             /* of its columns: the panels */
     int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
@@ -103,10 +108,8 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     s.kp = round_up(k, s.variant->group);
     const double operations = (ldz ? 4.0 : 2.0) * (double)m * (double)n * (double)k;
     s.parts = operations < ALONE ? 1 : (int)(m < threads ? m : threads);
-    s.ahead = ldz && asks_ahead();
-    s.rows_ahead = s.ahead ? 9 : 3; /* 9: a processor that has more to fetch than it can note drops what it is asked for */
-    const int64_t share = s.ahead ? lora4j_second_level_cache() * 2 / 5 : lora4j_second_level_cache() / 2; /* of two blocks each, or of one */
-    const int64_t cached = share / (n * (int64_t)sizeof(float)) / 3 * 3;
+    s.ahead = asking_ahead(s.kp, ldz != 0);
+    const int64_t cached = (int64_t)(s.ahead.cache * (double)lora4j_second_level_cache()) / (n * (int64_t)sizeof(float)) / 3 * 3;
     s.rows = cached < 3 ? 3 : cached < MOST_ROWS ? cached : MOST_ROWS;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;
     s.sums = ldz ? round_up(round_up(n, 3 * s.variant->vector) * s.kp, 16) : 0;

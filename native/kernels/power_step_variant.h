@@ -73,10 +73,11 @@ FORWARD(1)
 FORWARD(2)
 FORWARD(3)
 
-/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. With ahead, as many rows that follow are asked for. */
+/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. For each row, as many vectors are asked for as asked tells, from next
+   on, of rows that are next_ld floats apart and need not be there. */
 #define BACKWARD(WIDTH) \
     static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *restrict g, int64_t ldg, const float *restrict y, int64_t kp, \
-                                                                        float *restrict zt, int add, int ahead) { \
+                                                                        float *restrict zt, int add, int asked, uintptr_t next, int64_t next_ld) { \
         NAME(vec) sum[GROUP][WIDTH]; \
         UNROLL for (int c = 0; c < GROUP; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
@@ -87,8 +88,8 @@ FORWARD(3)
             NAME(vec) row[WIDTH]; \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
                 row[w] = *(const NAME(vec) *)(g + r * ldg + w * VECTOR); \
-                if (ahead) { \
-                    __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * ((r + rows) * ldg + w * VECTOR)), 0, 2); \
+                if (w < asked) { \
+                    __builtin_prefetch((const void *)(next + sizeof(float) * (r * next_ld + w * VECTOR)), 0, 2); \
                 } \
             } \
             UNROLL for (int c = 0; c < GROUP; c++) { \
@@ -152,10 +153,10 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
             const int64_t ld = whole ? s->ldg : VECTOR;
             int64_t r = 0;
             for (; r + 3 <= rows; r += 3) {
-                NAME(forward_3)(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->rows_ahead * ld : 0);
+                NAME(forward_3)(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->ahead.rows * ld : 0);
             }
             if (r < rows) {
-                (rows - r == 2 ? NAME(forward_2) : NAME(forward_1))(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->rows_ahead * ld : 0);
+                (rows - r == 2 ? NAME(forward_2) : NAME(forward_1))(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->ahead.rows * ld : 0);
             }
         }
         for (int64_t r = 0; r < rows; r++) {
@@ -164,20 +165,28 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
     }
 }
 
-/* What a block adds to Zᵀ. */
-static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add) {
+/* What a block adds to Zᵀ; whether another block follows. */
+static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add, int more) {
+    const uintptr_t after = (uintptr_t)g + sizeof(float) * rows * s->ldg;
+    int64_t row = 0, column = 0; /* of what follows, where it is asked for line after line */
     for (int64_t j = 0; j < s->np; j += 3 * VECTOR) {
+        const uintptr_t next = after + sizeof(float) * (s->ahead.across ? j : row * s->ldg + column);
+        const int64_t next_ld = s->ahead.across ? s->ldg : VECTOR;
+        for (column += rows * VECTOR; column >= s->n; column -= s->n) {
+            row++;
+        }
         for (int64_t group = 0; group < s->kp / GROUP; group++) {
             const float *of_y = y + group * GROUP;
+            const int asked = !more || group > 0 ? 0 : s->ahead.across ? 3 : 1;
             float *to = zt + (j / (3 * VECTOR) * (s->kp / GROUP) + group) * GROUP * 3 * VECTOR;
             const int64_t whole = s->n - j >= 3 * VECTOR ? 3 : (s->n - j) / VECTOR;
             switch (whole) {
-                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, add, s->ahead && group == 0); break;
-                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, add, s->ahead && group == 0); break;
-                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, add, s->ahead && group == 0); break;
+                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, add, asked, next, next_ld); break;
+                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, add, asked, next, next_ld); break;
+                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, add, asked, next, next_ld); break;
             }
             if (whole < 3 && s->n % VECTOR != 0) {
-                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, to + whole * VECTOR, add, 0);
+                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, to + whole * VECTOR, add, 0, 0, 0);
             }
         }
     }
@@ -194,7 +203,7 @@ static TARGET void NAME(run)(const step *s, int64_t from, int64_t to, float *zt,
             memcpy(s->y + (i + r) * s->ldy, y + r * s->kp, s->k * sizeof(float));
         }
         if (zt) {
-            NAME(add_to_z)(s, g, rows, tail, y, zt, i > from);
+            NAME(add_to_z)(s, g, rows, tail, y, zt, i > from, i + rows < to);
         }
     }
 }
