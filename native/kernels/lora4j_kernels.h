@@ -40,11 +40,11 @@ void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m
 /* Bytes of scratch memory that lora4j_spower_step needs for these arguments; ldz is 0 where Z is not wanted. */
 int64_t lora4j_spower_step_scratch(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64_t ldz);
 
-/* Y = G·V and, unless z is NULL, Z = Gᵀ·Y, reading G (m×n) from memory once. V n×k, Y m×k, Z n×k; m, n, k from 1.
+/* Y = G·V and, unless z is NULL, Z = Gᵀ·Y and, unless norm2 is NULL, *norm2 = Σ G² in float64, reading G (m×n) from memory once. V n×k, Y m×k, Z n×k; m, n, k from 1.
    No operand overlaps a result. scratch: aligned to 64 bytes, of any content. One call at a time on a team. The same
    arguments and the same number of threads give the same bits. */
 void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, const float *g, int64_t ldg, const float *v, int64_t ldv,
-                        float *y, int64_t ldy, float *z, int64_t ldz, void *scratch);
+                        float *y, int64_t ldy, float *z, int64_t ldz, double *norm2, void *scratch);
 
 /* Copies rows of some bytes that begin from_ld and to_ld bytes apart; from and to don't overlap. rows and bytes from 1. */
 void lora4j_copy(lora4j_team *team, int64_t rows, int64_t bytes, const void *from, int64_t from_ld, void *to, int64_t to_ld);

@@ -1,4 +1,4 @@
-/* Y = G·V and Z = Gᵀ·Y in one pass over G.
+/* Y = G·V, Z = Gᵀ·Y and ‖G‖² in one pass over G.
  *
  * G is taken in blocks of rows that stay in the second-level cache while they are used twice: for their rows of Y, and, when these are
  * complete, for their part of Z. Both times G is read in whole vectors, where it is. For Y they are multiplied by vectors of Vᵀ, a panel
@@ -42,7 +42,7 @@ typedef struct {
     int64_t vector;         /* floats in a vector */
     int64_t group;          /* columns of V that are worked on at once */
     void (*transpose_v)(const step *s, int64_t j, int64_t vectors);
-    void (*run)(const step *s, int64_t from, int64_t to, float *zt, float *memory);
+    double (*run)(const step *s, int64_t from, int64_t to, float *zt, float *memory);
     void (*add_parts)(const step *s, int64_t from, int64_t to);
 } power_variant;
 
@@ -63,6 +63,8 @@ struct step {
     int64_t sums;           /* floats of a part's Zᵀ */
     float *zt;              /* for each part: for each three vectors of a row of G and each group of columns of V their sums */
     float *blocks;          /* for each member */
+    lora4j_dot *dot;        /* where ‖G‖² is wanted */
+    double *norms;          /* the parts' */
     int64_t scratch;        /* floats of all this */
 };
 
@@ -113,7 +115,7 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     s.rows = cached < 3 ? 3 : cached < MOST_ROWS ? cached : MOST_ROWS;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;
     s.sums = ldz ? round_up(round_up(n, 3 * s.variant->vector) * s.kp, 16) : 0;
-    s.scratch = round_up(s.np * s.kp, 16) * !s.vt_in_z + s.sums * s.parts + block_floats(&s) * threads;
+    s.scratch = round_up(s.np * s.kp, 16) * !s.vt_in_z + s.sums * s.parts + block_floats(&s) * threads + 2 * s.parts;
     return s;
 }
 
@@ -134,7 +136,7 @@ static void transpose_v(const void *job, int panel, int member) {
 static void work_on_part(const void *job, int part, int member) {
     const step *s = job;
     float *zt = s->z ? s->zt + part * s->sums : NULL;
-    s->variant->run(s, s->m * part / s->parts, s->m * (part + 1) / s->parts, zt, s->blocks + member * block_floats(s));
+    s->norms[part] = s->variant->run(s, s->m * part / s->parts, s->m * (part + 1) / s->parts, zt, s->blocks + member * block_floats(s));
 }
 
 /* Z's rows of a share of the tiles: the parts' sums. */
@@ -146,7 +148,7 @@ static void add_parts(const void *job, int share, int member) {
 }
 
 void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, const float *g, int64_t ldg, const float *v, int64_t ldv,
-                        float *y, int64_t ldy, float *z, int64_t ldz, void *scratch) {
+                        float *y, int64_t ldy, float *z, int64_t ldz, double *norm2, void *scratch) {
     step s = plan(team, m, n, k, z ? ldz : 0);
     s.g = g;
     s.ldg = ldg;
@@ -159,10 +161,18 @@ void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, cons
     s.vt = s.vt_in_z ? z : scratch;
     s.blocks = (float *)scratch + (s.vt_in_z ? 0 : round_up(s.np * s.kp, 16));
     s.zt = s.blocks + block_floats(&s) * lora4j_team_threads(team);
+    s.norms = (double *)(s.zt + s.sums * s.parts);
+    s.dot = norm2 ? lora4j_team_dot(team) : NULL;
     s.shares = (int)((n + PANEL - 1) / PANEL);
     lora4j_members_run(team->members, transpose_v, &s, s.shares);
     lora4j_members_run(team->members, work_on_part, &s, s.parts);
     if (z) {
         lora4j_members_run(team->members, add_parts, &s, s.shares);
+    }
+    if (norm2) {
+        *norm2 = 0;
+        for (int part = 0; part < s.parts; part++) {
+            *norm2 += s.norms[part];
+        }
     }
 }

@@ -192,7 +192,9 @@ static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, c
     }
 }
 
-static TARGET void NAME(run)(const step *s, int64_t from, int64_t to, float *zt, float *memory) {
+/* The rows from one to another: their Y, what they add to Zᵀ, and their ‖G‖² where it is wanted, while they are in the cache. */
+static TARGET double NAME(run)(const step *s, int64_t from, int64_t to, float *zt, float *memory) {
+    double norm2 = 0;
     float *y = memory, *lanes = y + s->rows * s->kp, *tail = lanes + s->rows * GROUP * VECTOR;
     for (int64_t i = from; i < to; i += s->rows) {
         const int64_t rows = to - i < s->rows ? to - i : s->rows;
@@ -201,11 +203,13 @@ static TARGET void NAME(run)(const step *s, int64_t from, int64_t to, float *zt,
         NAME(rows_of_y)(s, g, rows, tail, lanes, y);
         for (int64_t r = 0; r < rows; r++) {
             memcpy(s->y + (i + r) * s->ldy, y + r * s->kp, s->k * sizeof(float));
+            norm2 += s->dot ? s->dot(g + r * s->ldg, g + r * s->ldg, s->n) : 0;
         }
         if (zt) {
             NAME(add_to_z)(s, g, rows, tail, y, zt, i > from, i + rows < to);
         }
     }
+    return norm2;
 }
 
 /* Z's rows from one tile to another: the parts' sums, in order. */

@@ -220,6 +220,10 @@ void lora4j_copy(lora4j_team *team, int64_t rows, int64_t bytes, const void *fro
     lora4j_members_run(team->members, copy_part, &s, s.parts);
 }
 
+lora4j_dot *lora4j_team_dot(const lora4j_team *team) {
+    return CHOSEN(team, dot);
+}
+
 double lora4j_sdot(lora4j_team *team, int64_t m, int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb) {
     pass s = plan(team, m, n, ALONE);
     s.a = a;

@@ -52,6 +52,10 @@ int64_t lora4j_product_floats(void);
 /* Bytes of the processor's second-level cache; a small one's where the system does not say. */
 int64_t lora4j_second_level_cache(void);
 
+/* Σ a·b of n elements, each product exact and summed in float64; of the team's variant. */
+typedef double lora4j_dot(const float *a, const float *b, int64_t n);
+lora4j_dot *lora4j_team_dot(const lora4j_team *team);
+
 static inline int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }

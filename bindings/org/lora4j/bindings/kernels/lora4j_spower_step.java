@@ -15,7 +15,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef void (*lora4j_spower_step)(lora4j_team *, int64_t, int64_t, int64_t, const float *, int64_t, const float *, int64_t, float *, int64_t, float *, int64_t, void *)
+ * typedef void (*lora4j_spower_step)(lora4j_team *, int64_t, int64_t, int64_t, const float *, int64_t, const float *, int64_t, float *, int64_t, float *, int64_t, double *, void *)
  * }
  */
 public class lora4j_spower_step {
@@ -28,7 +28,7 @@ public class lora4j_spower_step {
      * The function pointer signature, expressed as a functional interface
      */
     public interface Function {
-        void apply(MemorySegment team, long m, long n, long k, MemorySegment g, long ldg, MemorySegment v, long ldv, MemorySegment y, long ldy, MemorySegment z, long ldz, MemorySegment scratch);
+        void apply(MemorySegment team, long m, long n, long k, MemorySegment g, long ldg, MemorySegment v, long ldv, MemorySegment y, long ldy, MemorySegment z, long ldz, MemorySegment norm2, MemorySegment scratch);
     }
 
     private static final FunctionDescriptor $DESC = FunctionDescriptor.ofVoid(
@@ -44,6 +44,7 @@ public class lora4j_spower_step {
         kernels_h.C_LONG,
         kernels_h.C_POINTER,
         kernels_h.C_LONG,
+        kernels_h.C_POINTER,
         kernels_h.C_POINTER
     );
 
@@ -69,9 +70,9 @@ public class lora4j_spower_step {
     /**
      * Invoke the upcall stub {@code funcPtr}, with given parameters
      */
-    public static void invoke(MemorySegment funcPtr,MemorySegment team, long m, long n, long k, MemorySegment g, long ldg, MemorySegment v, long ldv, MemorySegment y, long ldy, MemorySegment z, long ldz, MemorySegment scratch) {
+    public static void invoke(MemorySegment funcPtr,MemorySegment team, long m, long n, long k, MemorySegment g, long ldg, MemorySegment v, long ldv, MemorySegment y, long ldy, MemorySegment z, long ldz, MemorySegment norm2, MemorySegment scratch) {
         try {
-             DOWN$MH.invokeExact(funcPtr, team, m, n, k, g, ldg, v, ldv, y, ldy, z, ldz, scratch);
+             DOWN$MH.invokeExact(funcPtr, team, m, n, k, g, ldg, v, ldv, y, ldy, z, ldz, norm2, scratch);
         } catch (Throwable ex$) {
             throw new AssertionError("should not reach here", ex$);
         }

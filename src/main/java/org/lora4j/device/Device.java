@@ -131,6 +131,19 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
      * @param z n×k, overwritten; null if it is not wanted
      */
     public final void powerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
+        checkPowerStep(g, v, y, z);
+        count(Call.POWER_STEP);
+        doPowerStep(g, v, y, z);
+    }
+
+    /** The same as {@link #powerStep}; returns Σᵢⱼ Gᵢⱼ², as {@link #dot dot(g, g)}, from the same pass over G where the device can. */
+    public final double powerStepAndNorm(Matrix g, Matrix v, Matrix y, Matrix z) {
+        checkPowerStep(g, v, y, z);
+        count(Call.POWER_STEP);
+        return doPowerStepAndNorm(g, v, y, z);
+    }
+
+    private void checkPowerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
         if (z == null) {
             checkOperands("powerStep", g, v, y);
         } else {
@@ -139,8 +152,6 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
         }
         Checks.shape("powerStep: v", v, g.cols(), v.cols());
         Checks.shape("powerStep: y", y, g.rows(), v.cols());
-        count(Call.POWER_STEP);
-        doPowerStep(g, v, y, z);
     }
 
     /**
@@ -277,6 +288,12 @@ public abstract sealed class Device extends DeviceElements permits HostDevice, C
         if (z != null) {
             doGemm(g.cols(), v.cols(), g.rows(), 1, g, Op.TRANSPOSE, y, Op.NONE, 0, z);
         }
+    }
+
+    double doPowerStepAndNorm(Matrix g, Matrix v, Matrix y, Matrix z) {
+        doPowerStep(g, v, y, z);
+        count(Call.ELEMENTWISE);
+        return doDot(g, g);
     }
 
     PowerSteps doPowerSteps(Matrix g, long k) {

@@ -217,6 +217,11 @@ public final class HostDevice extends Device {
     }
 
     @Override
+    double doPowerStepAndNorm(Matrix g, Matrix v, Matrix y, Matrix z) {
+        return kernels.suit(g, v.cols()) ? kernels.powerStepAndNorm(g, v, y, z) : super.doPowerStepAndNorm(g, v, y, z);
+    }
+
+    @Override
     PowerSteps doPowerSteps(Matrix g, long k) {
         if (!kernels.suit(g, k)) {
             return super.doPowerSteps(g, k);

@@ -2,6 +2,7 @@ package org.lora4j.device;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.function.IntSupplier;
 
@@ -182,7 +183,18 @@ final class HostKernels {
     void powerStep(Matrix g, Matrix v, Matrix y, Matrix z) {
         meet();
         reserve(library.scratch(team, g.rows(), g.cols(), v.cols(), z));
-        library.powerStep(team, g, v, y, z, scratch);
+        library.powerStep(team, g, v, y, z, null, scratch);
+    }
+
+    /** The same, and ‖G‖² summed in float64. */
+    double powerStepAndNorm(Matrix g, Matrix v, Matrix y, Matrix z) {
+        meet();
+        reserve(library.scratch(team, g.rows(), g.cols(), v.cols(), z));
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment norm2 = arena.allocate(ValueLayout.JAVA_DOUBLE);
+            library.powerStep(team, g, v, y, z, norm2, scratch);
+            return norm2.get(ValueLayout.JAVA_DOUBLE, 0);
+        }
     }
 
     /** Whether a copy of A is made here: by one thread a large one is slower than memory, and many short rows take a call each. */

@@ -146,10 +146,11 @@ final class KernelLibrary {
         return lora4j_spower_step_scratch.invoke(scratch, team, m, n, k, z == null ? 0 : z.leadingDimension());
     }
 
-    void powerStep(MemorySegment team, Matrix g, Matrix v, Matrix y, Matrix z, MemorySegment scratch) {
+    /** A {@code z} or {@code norm2} that is not wanted is null. */
+    void powerStep(MemorySegment team, Matrix g, Matrix v, Matrix y, Matrix z, MemorySegment norm2, MemorySegment scratch) {
         lora4j_spower_step.invoke(powerStep, team, g.rows(), g.cols(), v.cols(), g.segment(), g.leadingDimension(), v.segment(),
                 v.leadingDimension(), y.segment(), y.leadingDimension(), z == null ? MemorySegment.NULL : z.segment(),
-                z == null ? v.cols() : z.leadingDimension(), scratch);
+                z == null ? v.cols() : z.leadingDimension(), norm2 == null ? MemorySegment.NULL : norm2, scratch);
     }
 
     void copy(MemorySegment team, Matrix from, Matrix to) {

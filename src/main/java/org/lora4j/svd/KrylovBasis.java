@@ -25,6 +25,7 @@ final class KrylovBasis implements AutoCloseable {
     private final DataType type;
     private final int block;
     private double unit = 1; // what is decomposed is G/unit, a power of two
+    private double norm2; // ‖G‖²
     private Matrix v; // (n, capacity)
     private Matrix y; // G·V (m, capacity)
     private Matrix c; // VᵀGᵀGV, lower triangle (capacity, capacity)
@@ -51,7 +52,8 @@ final class KrylovBasis implements AutoCloseable {
     boolean start(long seed) {
         Matrix first = v.columns(0, block);
         device.uniform(seed, first);
-        product(first, y.columns(0, block), r);
+        norm2 = device.powerStepAndNorm(g, first, y.columns(0, block), r);
+        products += 2;
         if (!inRange(device.largest(r))) {
             int most = type == DataType.FLOAT32 ? 126 : 1022; // the inverse must be a number of the type too
             unit = Math.scalb(1.0, Math.clamp(Math.getExponent(Triplets.powerOfTwo(device.largest(g))), -most, most));
@@ -172,6 +174,11 @@ final class KrylovBasis implements AutoCloseable {
     /** A power of two: of G divided by it are all the others. */
     double unit() {
         return unit;
+    }
+
+    /** ‖G‖² (Frobenius). */
+    double norm2() {
+        return norm2;
     }
 
     int block() {

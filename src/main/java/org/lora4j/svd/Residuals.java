@@ -33,10 +33,9 @@ final class Residuals {
         return residuals;
     }
 
-    /** Σ σᵢ² over ‖G‖², at most 1; 1 for G = 0. */
-    static double capturedEnergy(double[] sigma, Matrix g) {
+    /** Σ σᵢ² over ‖G‖² = {@code norm2}, at most 1; 1 for G = 0. */
+    static double capturedEnergy(double[] sigma, Matrix g, double norm2) {
         double unit = 1;
-        double norm2 = g.device().dot(g, g);
         if (!(norm2 > Double.MIN_NORMAL && norm2 <= Double.MAX_VALUE)) { // squares left float64's range
             unit = Triplets.powerOfTwo(g.device().largest(g));
             try (Matrix scaled = g.temporaryCopy(g.type())) {

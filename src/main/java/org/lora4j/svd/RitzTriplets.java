@@ -160,7 +160,7 @@ final class RitzTriplets {
                 vt.close();
                 return null;
             }
-            return Triplets.finish(g, u, sigma, vt, basis.unit(), residuals, basis.products(), width / block, converged, seed);
+            return Triplets.finish(g, u, sigma, vt, basis.unit(), basis.norm2(), residuals, basis.products(), width / block, converged, seed);
         } catch (RuntimeException e) {
             vt.close();
             if (u != null) {

@@ -109,8 +109,9 @@ final class Triplets {
      * Makes the result: descending, completed where the rank is low, signs fixed, σ scaled back. Takes over U and Vᵀ.
      *
      * @param sigma of G/unit, descending but for near equals
+     * @param norm2 ‖G‖²
      */
-    static SingularTriplets finish(Matrix g, Matrix u, double[] sigma, Matrix vt, double unit, double[] residuals, int products, int steps,
+    static SingularTriplets finish(Matrix g, Matrix u, double[] sigma, Matrix vt, double unit, double norm2, double[] residuals, int products, int steps,
             boolean converged, long seed) {
         for (int i = 1; i < sigma.length; i++) { // insertion sort: near equals may have changed places
             for (int j = i; j > 0 && sigma[j] > sigma[j - 1]; j--) {
@@ -129,7 +130,7 @@ final class Triplets {
         for (int i = 0; i < sigma.length; i++) {
             values[i] = sigma[i] * unit;
         }
-        double captured = Residuals.capturedEnergy(values, g);
+        double captured = Residuals.capturedEnergy(values, g, norm2);
         return new SingularTriplets(u, values, vt, rank, new Certificate(residuals, captured, products, steps, converged));
     }
 

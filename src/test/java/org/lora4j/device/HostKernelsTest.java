@@ -73,8 +73,9 @@ class HostKernelsTest extends KernelsTest {
                 assertNear(what + " Y", blasY, y, 2 * 4 * 0x1p-23 * Math.sqrt(s[1]) * s[1] * 4);
                 assertNear(what + " Z", blasZ, z, 2 * 4 * 0x1p-23 * Math.sqrt(s[0]) * s[0] * 4 * Math.sqrt(s[1]));
                 double[] first = z.read();
-                kernels.powerStep(dg, dv, y, z);
+                double norm2 = kernels.powerStepAndNorm(dg, dv, y, z);
                 assertArrayEquals(first, z.read(), what + ": the same bits");
+                assertEquals(1, norm2 / PowerStepTest.norm2(g), s[0] * s[1] * 0x1p-52, what + " ‖G‖²");
                 for (Matrix a : new Matrix[] {dg, dv, y, z, blasY, blasZ}) {
                     a.close();
                 }

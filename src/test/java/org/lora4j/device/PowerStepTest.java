@@ -84,6 +84,30 @@ class PowerStepTest extends DeviceTest {
         }
     }
 
+    /** Beside elements whose squares float32 does not hold; as dot(g, g), of which the contract has the accuracy. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void theSameStepWithTheNorm(DataType type) {
+        for (double unit : new double[] {1, type == DataType.FLOAT16 ? 0x1p-8 : 0x1p-80}) {
+            for (int[] s : new int[][] {{301, 203, 8}, {33, 260, 5}, {64, 64, 0}, {0, 3, 2}}) {
+                Reference g = Reference.random(s[0], s[1], type, random).times(unit).rounded(type);
+                Framed fg = Framed.of(device, type, g);
+                Matrix v = Reference.random(s[1], s[2], type, random).on(device, type);
+                Matrix y = device.allocate(type, s[0], s[2]);
+                Matrix z = device.allocate(type, s[1], s[2]);
+                double norm2 = device.powerStepAndNorm(fg.inside(), v, y, z);
+                assertEquals(norm2(g), norm2, norm2(g) * (type == DataType.FLOAT64 ? 0x1p-40 : 0x1p-16), type + " " + Arrays.toString(s));
+                double[] inOne = z.read();
+                device.powerStep(fg.inside(), v, y, z);
+                assertArrayEquals(z.read(), inOne);
+            }
+        }
+    }
+
+    static double norm2(Reference g) {
+        return Arrays.stream(g.data()).map(x -> x * x).sum();
+    }
+
     @ParameterizedTest
     @EnumSource(DataType.class)
     void emptyMatrices(DataType type) {
@@ -250,5 +274,6 @@ class PowerStepTest extends DeviceTest {
 
     private void refuses(Matrix g, Matrix v, Matrix y, Matrix z) {
         assertThrows(IllegalArgumentException.class, () -> device.powerStep(g, v, y, z));
+        assertThrows(IllegalArgumentException.class, () -> device.powerStepAndNorm(g, v, y, z));
     }
 }
