@@ -2,6 +2,7 @@ package org.lora4j.bench;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -9,8 +10,9 @@ import java.util.Map;
 
 /**
  * Measures in pairs: every contender's result is verified, then all take turns, round by round, each time in another
- * order. A turn is a pause, in which the worker threads of the one before go to sleep; for short works one call that is not
- * counted; then calls for at least {@link #LEAST_MS}. What counts is the mean of a turn, and ratios are within a round.
+ * order. A turn is a pause, in which the worker threads of the one before go to sleep; one call that is not counted, which wakes
+ * this one's and takes up to 2 ms longer; then calls for at least {@link #LEAST_MS}. What counts is the mean of a turn, and
+ * ratios are within a round.
  */
 final class PairedRun {
     private static final double LEAST_MS = 20;
@@ -24,6 +26,8 @@ final class PairedRun {
     /** Short calls are made of many small operations, each of which the JVM has to compile: below this they warm up longer. */
     private static final double SHORT_MS = 10;
     private static final double WARM_SHORT_MS = 2500;
+    /** For longer calls waking counts for nothing. */
+    private static final double LONG_MS = 1000;
     /** Slower ones take part in three rounds only. */
     private static final double SLOW_MS = 3000;
     private static final int SLOW_ROUNDS = 3;
@@ -54,6 +58,13 @@ final class PairedRun {
          * @throws ArithmeticException saying what is wrong
          */
         double verified(T contender) throws IOException;
+    }
+
+    /** A contender's turn: calls that are not counted, calls that are, and whether it has few turns. */
+    private record Turn(int warm, int calls, boolean slow) {
+        static Turn of(double ms) {
+            return new Turn(ms < LONG_MS ? 1 : 0, (int) Math.clamp(Math.ceil(LEAST_MS / ms), 1, MOST_CALLS), ms > SLOW_MS);
+        }
     }
 
     private PairedRun() {}
@@ -96,8 +107,7 @@ final class PairedRun {
      */
     static <T extends Timed> Times inTurns(List<T> contenders, int works, double seconds, Start<T> start) throws IOException {
         Map<String, String> absent = new LinkedHashMap<>();
-        Map<Timed, Integer> calls = new LinkedHashMap<>();
-        Map<Timed, Boolean> slow = new LinkedHashMap<>();
+        Map<Timed, Turn> turns = new LinkedHashMap<>();
         double round = 0;
         for (T c : contenders) {
             try {
@@ -107,10 +117,9 @@ final class PairedRun {
                     ms = c.run(1, 1)[0];
                     spent = (System.nanoTime() - warming) / 1e6;
                 }
-                int n = (int) Math.clamp(Math.ceil(LEAST_MS / ms), 1, MOST_CALLS);
-                calls.put(c, n);
-                slow.put(c, ms > SLOW_MS);
-                round += ms > SLOW_MS ? 0 : PAUSE_MS + (n > 1 ? n + 1 : n) * ms;
+                Turn turn = Turn.of(ms);
+                turns.put(c, turn);
+                round += turn.slow ? 0 : PAUSE_MS + (turn.warm + turn.calls) * ms;
             } catch (IOException | RuntimeException e) {
                 if (c == contenders.getFirst()) {
                     throw e;
@@ -121,28 +130,23 @@ final class PairedRun {
         int rounds = round == 0 ? FEWEST_ROUNDS : (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
         long began = System.nanoTime();
         double before = Machine.othersSeconds();
-        Map<String, double[]> ms = rounds(calls, slow, rounds);
+        Map<String, double[]> ms = rounds(turns, rounds);
         double others = (Machine.othersSeconds() - before) / ((System.nanoTime() - began) / 1e9) / Runtime.getRuntime().availableProcessors();
         return new Times(ms, absent, 100 * Math.max(0, others));
     }
 
-    private static Map<String, double[]> rounds(Map<Timed, Integer> calls, Map<Timed, Boolean> slow, int rounds) throws IOException {
+    private static Map<String, double[]> rounds(Map<Timed, Turn> turns, int rounds) throws IOException {
         Map<String, double[]> ms = new LinkedHashMap<>();
-        calls.keySet().forEach(c -> ms.put(c.name(), new double[slow.get(c) ? Math.min(SLOW_ROUNDS, rounds) : rounds]));
-        List<Timed> order = new ArrayList<>(calls.keySet());
+        turns.forEach((c, turn) -> ms.put(c.name(), new double[turn.slow ? Math.min(SLOW_ROUNDS, rounds) : rounds]));
+        List<Timed> order = new ArrayList<>(turns.keySet());
         int next = 3;
         for (int i = 0; i < rounds; i++) {
             for (Timed c : order) {
                 if (i < ms.get(c.name()).length) {
                     pause();
-                    int n = calls.get(c);
-                    int warm = n > 1 ? 1 : 0;
-                    double[] times = c.run(next, n + warm);
-                    double sum = 0;
-                    for (int k = warm; k < times.length; k++) {
-                        sum += times[k];
-                    }
-                    ms.get(c.name())[i] = sum / n;
+                    Turn turn = turns.get(c);
+                    double[] times = c.run(next, turn.warm + turn.calls);
+                    ms.get(c.name())[i] = Arrays.stream(times).skip(turn.warm).average().orElseThrow();
                 }
             }
             next += 5;
