@@ -31,6 +31,9 @@ void lora4j_memory_free(void *memory);
 void *lora4j_memory_map(int64_t bytes);
 void lora4j_memory_unmap(void *memory, int64_t bytes);
 
+/* Mapped memory that is not in use for now: the system may take its pages if it needs them, and what they hold. It is of any content then. */
+void lora4j_memory_idle(void *memory, int64_t bytes);
+
 /* C = α·op(A)·op(B) + β·D for C m×n and k products to each sum; op(X) is Xᵀ where its flag is not 0. m, n, k from 1; α not 0; D, which may be C
    itself, is not read where β is 0. C overlaps nothing else. The same arguments give the same bits, with any number of threads. "amx" makes large products
    of bfloat16 terms: an error of at most 2⁻²⁴·|a·b| + 2⁻¹²⁵·(|a| + |b| + 3) beside that of summing in float32 (amx.h). */

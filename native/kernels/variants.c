@@ -115,6 +115,15 @@ void *lora4j_memory_map(int64_t bytes) {
     return memory + before;
 }
 
+void lora4j_memory_idle(void *memory, int64_t bytes) {
+#if defined(MADV_FREE)
+    madvise(memory, bytes, MADV_FREE); /* a wish too */
+#else
+    (void)memory;
+    (void)bytes;
+#endif
+}
+
 void lora4j_memory_unmap(void *memory, int64_t bytes) {
     munmap(memory, round_up(bytes, sysconf(_SC_PAGESIZE)));
 }

@@ -26,8 +26,9 @@ import java.util.function.IntSupplier;
  * makes many power steps says so by {@link Device#powerSteps}, and BLAS has one thread meanwhile.
  *
  * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 2.7 MB each into which operands of products
- * are packed (not counted, as BLAS's own are not), scratch memory that grows to what the largest power step needs, and the last matrix of less than
- * {@link #LEAST_LARGE} bytes that was of any content at first, for the next one (counted while it is in use). All begin when they are first needed and end with the device.
+ * are packed (not counted, as BLAS's own are not), scratch memory that grows to what the largest power step needs, and of matrices that were of any content at first the last one of less than
+ * {@link #LEAST_LARGE} bytes and the last one of more, for the next ones (counted while they are in use; the larger one's pages are the system's if it needs them).
+ * All begin when they are first needed and end with the device.
  */
 final class HostKernels {
     static final String PROPERTY = "lora4j.kernels";
@@ -67,6 +68,7 @@ final class HostKernels {
     private Arena arena;
     private MemorySegment scratch = MemorySegment.NULL;
     private MemorySegment spare = MemorySegment.NULL; // less than LEAST_LARGE, and of any content
+    private MemorySegment idle = MemorySegment.NULL; // LEAST_LARGE or more, and of any content
 
     private HostKernels(KernelLibrary library, String variant, IntSupplier blasThreads, HostDevice device) {
         this.library = library;
@@ -146,7 +148,18 @@ final class HostKernels {
             return arena.allocate(bytes, 64);
         }
         if (large) {
-            return granted(library.map(arena, bytes), bytes);
+            boolean again = !zeroed && idle.byteSize() == bytes;
+            MemorySegment mapped = again ? idle : map(bytes);
+            if (again) {
+                idle = MemorySegment.NULL;
+            }
+            return mapped.reinterpret(bytes, arena, used -> {
+                if (zeroed) {
+                    library.unmap(mapped);
+                } else {
+                    keepIdle(mapped);
+                }
+            });
         }
         MemorySegment block = spare;
         if (block.byteSize() >= bytes && block.byteSize() <= 2 * bytes) {
@@ -156,6 +169,15 @@ final class HostKernels {
         }
         MemorySegment taken = block;
         return taken.reinterpret(bytes, arena, used -> keep(taken));
+    }
+
+    private MemorySegment map(long bytes) {
+        MemorySegment memory = library.map(bytes);
+        if (memory.equals(MemorySegment.NULL)) { // the idle one may be in the way
+            keepIdle(MemorySegment.NULL);
+            memory = library.map(bytes);
+        }
+        return granted(memory, bytes);
     }
 
     private static MemorySegment granted(MemorySegment memory, long bytes) {
@@ -171,6 +193,17 @@ final class HostKernels {
             library.free(spare);
         }
         spare = block;
+    }
+
+    /** The same for a large one: the system clears each page that it gives, and may have to look for large ones. */
+    private void keepIdle(MemorySegment block) {
+        if (!idle.equals(MemorySegment.NULL)) {
+            library.unmap(idle);
+        }
+        idle = block;
+        if (!block.equals(MemorySegment.NULL)) {
+            library.idle(block);
+        }
     }
 
     /** Whether a power step is done here, faster than by BLAS. */
@@ -308,5 +341,6 @@ final class HostKernels {
             library.free(spare);
             spare = MemorySegment.NULL;
         }
+        keepIdle(MemorySegment.NULL);
     }
 }

@@ -17,7 +17,7 @@ import org.lora4j.bindings.kernels.*;
  */
 final class KernelLibrary {
     private static final String[] SYMBOLS = {"lora4j_kernels_runs", "lora4j_team_open", "lora4j_team_close", "lora4j_memory_allocate", "lora4j_memory_free",
-        "lora4j_memory_map", "lora4j_memory_unmap", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_copy", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve",
+        "lora4j_memory_map", "lora4j_memory_unmap", "lora4j_memory_idle", "lora4j_sgemm", "lora4j_spower_step_scratch", "lora4j_spower_step", "lora4j_copy", "lora4j_sdot", "lora4j_slargest", "lora4j_ssolve",
         "lora4j_ssyev"};
 
     private static Attempt attempt;
@@ -29,6 +29,7 @@ final class KernelLibrary {
     private final MemorySegment free;
     private final MemorySegment map;
     private final MemorySegment unmap;
+    private final MemorySegment idle;
     private final MemorySegment gemm;
     private final MemorySegment scratch;
     private final MemorySegment powerStep;
@@ -46,6 +47,7 @@ final class KernelLibrary {
         free = library.find("lora4j_memory_free").orElseThrow();
         map = library.find("lora4j_memory_map").orElseThrow();
         unmap = library.find("lora4j_memory_unmap").orElseThrow();
+        idle = library.find("lora4j_memory_idle").orElseThrow();
         gemm = library.find("lora4j_sgemm").orElseThrow();
         scratch = library.find("lora4j_spower_step_scratch").orElseThrow();
         powerStep = library.find("lora4j_spower_step").orElseThrow();
@@ -129,11 +131,19 @@ final class KernelLibrary {
         lora4j_memory_free.invoke(free, memory);
     }
 
-    /** Zeroed memory in large pages, given back when the arena is closed; NULL where there is none. */
-    MemorySegment map(Arena arena, long bytes) {
+    /** Zeroed memory in large pages, for {@link #unmap}; NULL where there is none. */
+    MemorySegment map(long bytes) {
         MemorySegment memory = lora4j_memory_map.invoke(map, bytes);
-        return memory.equals(MemorySegment.NULL) ? memory
-                : memory.reinterpret(bytes, arena, mapped -> lora4j_memory_unmap.invoke(unmap, mapped, bytes));
+        return memory.equals(MemorySegment.NULL) ? memory : memory.reinterpret(bytes);
+    }
+
+    void unmap(MemorySegment memory) {
+        lora4j_memory_unmap.invoke(unmap, memory, memory.byteSize());
+    }
+
+    /** Lets the system have the pages of mapped memory, if it needs them. */
+    void idle(MemorySegment memory) {
+        lora4j_memory_idle.invoke(idle, memory, memory.byteSize());
     }
 
     void gemm(MemorySegment team, Op opA, Op opB, long m, long n, long k, double alpha, MemorySegment a, long lda, MemorySegment b, long ldb,

@@ -2,10 +2,14 @@ package org.lora4j.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -15,13 +19,17 @@ import org.junit.jupiter.api.Test;
 class LargePagesTest extends KernelsTest {
     private static final String NONE = "this system has no transparent huge pages";
 
+    private static void needsLargePages() {
+        boolean some = Files.exists(Path.of("/sys/kernel/mm/transparent_hugepage"));
+        assertTrue(some || !Boolean.getBoolean("lora4j.requireLargePages"), NONE);
+        assumeTrue(some, NONE);
+    }
+
     /** Zero at first, usable to the last element, known to the system as wanting large pages, and unmapped with the matrix. */
     @Test
     void largeMatricesHaveLargePages() throws IOException {
         needsThemInUse();
-        boolean some = Files.exists(Path.of("/sys/kernel/mm/transparent_hugepage"));
-        assertTrue(some || !Boolean.getBoolean("lora4j.requireLargePages"), NONE);
-        assumeTrue(some, NONE);
+        needsLargePages();
         long before = device.counters().currentBytes();
         for (int i = 0; i < 20; i++) {
             Matrix a = device.allocate(TYPE, 1, HostKernels.LEAST_LARGE / 4 + i);
@@ -35,6 +43,45 @@ class LargePagesTest extends KernelsTest {
             assertFalse(flags(address).contains(" hg"), "unmapped");
         }
         assertEquals(before, device.counters().currentBytes());
+    }
+
+    /** The last one that was of any content serves the next of its size, and nobody who wants zeros; it ends with the device. */
+    @Test
+    void aLargeBlockOfAnyContentIsKeptForTheNext() throws IOException {
+        needsLargePages();
+        HostKernels kernels = open("portable", 1);
+        long bytes = HostKernels.LEAST_LARGE;
+        long address;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment block = kernels.allocate(arena, bytes, false);
+            block.fill((byte) 7);
+            address = block.address();
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment zeros = kernels.allocate(arena, bytes, true);
+            assertEquals(-1, zeros.mismatch(MemorySegment.ofArray(new byte[(int) bytes])));
+            assertNotEquals(address, zeros.address());
+            assertNotEquals(address, kernels.allocate(arena, bytes + 64, false).address(), "of another size");
+            MemorySegment again = kernels.allocate(arena, bytes, false);
+            assertEquals(address, again.address());
+            again.fill((byte) 3);
+            assertEquals(3, again.get(ValueLayout.JAVA_BYTE, bytes - 1));
+            assertNotEquals(address, kernels.allocate(arena, bytes, false).address(), "it is in use");
+        }
+        long kept = mapped();
+        kernels.close();
+        assertTrue(mapped() < kept, "what was kept ends with the device");
+    }
+
+    /** Bytes of this process's mappings that want large pages. */
+    private static long mapped() throws IOException {
+        long sum = 0;
+        long size = 0;
+        for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
+            size = line.startsWith("Size:") ? Long.parseLong(line.replaceAll("\\D", "")) : size;
+            sum += line.startsWith("VmFlags:") && line.contains(" hg") ? size : 0;
+        }
+        return sum;
     }
 
     /** What the system knows of the mapping that an address is in; "" where there is none. */
