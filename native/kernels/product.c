@@ -25,8 +25,8 @@ enum { TILES_ALONG = 2, TILES_ACROSS = 16 };
 /* Products of each sum in a round of the innermost loop. */
 #define AT_ONCE 4
 
-/* The most columns of a block of B. */
-enum { MOST_COLUMNS = 384 };
+/* The most elements of a packed block of B. */
+enum { MOST_OF_BLOCK = 384 * DEPTH };
 
 /* Floating-point operations that are worth a part: about 20 µs. */
 static const double LEAST_OF_A_PART = 2e6;
@@ -39,8 +39,11 @@ typedef struct product product;
 /* What the arithmetic of a variant is like. */
 typedef struct {
     int64_t tile, sliver;       /* rows and columns of C that are summed at once */
-    int64_t chunk, depth, columns;     /* the most products of a sum that are made at once, and the most columns of a block of B */
+    int64_t chunk, depth;       /* the most products of a sum that are made at once, in chunks */
+    int64_t block;              /* the most elements of a packed block of B */
+    double cache;               /* the most that it takes of the second-level cache */
     int64_t packed_bytes;       /* of an element */
+    double pack_a, pack_b;      /* the time that packing an element takes, in that of the products of one with a sliver's */
     void (*multiply_block)(const product *s, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *packed);
 } product_variant;
 
@@ -59,7 +62,7 @@ struct product {
 };
 
 /* The largest packed rows of A in floats, those of the largest tile, and what a last vector writes beyond. */
-enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16, PACKED = PACKED_A + MOST_COLUMNS * DEPTH };
+enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16, PACKED = PACKED_A + MOST_OF_BLOCK };
 
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -106,8 +109,9 @@ int64_t lora4j_product_floats(void) {
 }
 
 /* Divides C so that the estimated time is least: of the arithmetic, of packing what each part needs, and of waiting for the last
-   part, a quarter of one. Per product of a sum and in cycles. */
-static void divide(product *s, int threads, int64_t tile, int64_t sliver) {
+   part, a quarter of one. Per product of a sum, in the time of an element's products with a sliver's. */
+static void divide(product *s, int threads) {
+    const int64_t tile = s->variant->tile, sliver = s->variant->sliver;
     const double parts = 2.0 * s->m * s->n * s->k / LEAST_OF_A_PART;
     const int64_t most = parts < 2 ? 1 : parts < PARTS * threads ? (int64_t)parts : PARTS * threads;
     const int64_t tiles = (s->m + tile - 1) / tile, slivers = (s->n + sliver - 1) / sliver;
@@ -116,7 +120,7 @@ static void divide(product *s, int threads, int64_t tile, int64_t sliver) {
         for (int64_t c = 1; c <= least(most / r, slivers); c++) {
             const double rows = (double)((tiles + r - 1) / r * tile), columns = (double)((slivers + c - 1) / c * sliver);
             const double blocks = (double)(((int64_t)columns + s->columns - 1) / s->columns);
-            const double part = rows * columns / sliver + 0.25 * rows * blocks + 0.5 * columns;
+            const double part = rows * columns / sliver + s->variant->pack_a * rows * blocks + s->variant->pack_b * columns;
             const double time = part * (0.25 + (double)((r * c + threads - 1) / threads));
             if (best == 0 || time < best) {
                 best = time;
@@ -146,15 +150,12 @@ static void multiply(lora4j_team *team, const product_variant *variant, int tran
     const int64_t depths = (k + variant->depth - 1) / variant->depth;
     product s = {.variant = variant, .transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta,
                  .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc, .depth = round_up((k + depths - 1) / depths, variant->chunk), .packed = team->packed};
-    /* a block of B takes at most half of the second-level cache */
-    s.columns = lora4j_second_level_cache() / 2 / (variant->depth * variant->packed_bytes) / variant->sliver * variant->sliver;
-    s.columns = s.columns < variant->sliver ? variant->sliver : least(s.columns, variant->columns);
-    divide(&s, lora4j_team_threads(team), variant->tile, variant->sliver);
+    const int64_t cached = (int64_t)(variant->cache * (double)lora4j_second_level_cache()) / variant->packed_bytes;
+    s.columns = least(cached, variant->block) / s.depth / variant->sliver * variant->sliver;
+    s.columns = s.columns < variant->sliver ? variant->sliver : s.columns;
+    divide(&s, lora4j_team_threads(team));
     lora4j_members_run(team->members, multiply_part, &s, s.row_parts * s.column_parts);
 }
-
-/* The least rows and columns of C, and products of each sum, that are worth AMX's packing. */
-enum { LEAST_SIDE = 64, LEAST_DEPTH = 128 };
 
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
@@ -167,7 +168,7 @@ void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m
     }
     const product_variant *variant = CHOSEN(team, &product);
 #if defined(LORA4J_AMX)
-    if (!strcmp(team->variant, "amx") && least(m, n) >= LEAST_SIDE && k >= LEAST_DEPTH) {
+    if (!strcmp(team->variant, "amx") && least(m, n) >= AMX_LEAST_SIDE && k >= AMX_LEAST_DEPTH) {
         variant = &product_amx;
     }
 #endif

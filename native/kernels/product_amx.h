@@ -2,41 +2,39 @@
    columns of C, a pair of each, are summed at once. */
 #include "amx.h"
 
-/* The most products of a sum that are made at once, columns of a block of B, and rows of A that are packed at once. */
-enum { AMX_DEPTH = 320, AMX_COLUMNS = 512, AMX_BAND = 64 };
+/* The least rows and columns of C, and products of each sum, that are worth packing. */
+enum { AMX_LEAST_SIDE = 64, AMX_LEAST_DEPTH = 128 };
 
-/* A packed pair of tiles' rows or columns, its chunks one after the other. */
-enum { PAIR_BYTES = AMX_DEPTH / CHUNK * CHUNK_BYTES };
+/* The most products of a sum that are made at once, and the most elements and pairs of tiles' columns of a block of B. */
+enum { AMX_DEPTH = 640, AMX_BLOCK = 352 * AMX_DEPTH, AMX_PAIRS = AMX_BLOCK / AMX_LEAST_DEPTH / PAIR };
 
-/* What a member packs: pairs of A and of B with their largest numbers, and C's 32×32 as they were summed. */
+/* What a member packs: a pair of tiles' rows of A, a block of B with the largest numbers of its pairs, and C's 32×32 as they were summed. */
 typedef struct {
-    _Alignas(64) char a[AMX_BAND / PAIR * PAIR_BYTES];
-    char b[AMX_COLUMNS / PAIR * PAIR_BYTES];
+    _Alignas(64) char a[AMX_DEPTH / CHUNK * CHUNK_BYTES];
+    char b[AMX_BLOCK / PAIR / CHUNK * CHUNK_BYTES];
     float sums[PAIR * PAIR];
-    uint32_t largest_a[AMX_BAND / PAIR], largest_b[AMX_COLUMNS / PAIR];
+    uint32_t largest_b[AMX_PAIRS];
 } packed_amx;
 
-/* Packs a band of A's rows, pair by pair. */
-static AMX_TARGET void pack_band_amx(const float *a, int64_t lda, int transpose, int64_t rows, int64_t depth, packed_amx *packed) {
-    for (int64_t r = 0; r < rows; r += PAIR) {
-        char *to = packed->a + r / PAIR * PAIR_BYTES;
-        __m512i largest = _mm512_setzero_si512();
-        for (int64_t p = 0; p < depth; p += CHUNK, to += CHUNK_BYTES) {
-            largest = pack_rows(transpose ? a + p * lda + r : a + r * lda + p, lda, transpose, least(PAIR, rows - r), depth - p, to, largest);
-        }
-        packed->largest_a[r / PAIR] = _mm512_reduce_max_epu32(largest);
+/* Packs a pair of tiles' rows of A; returns the largest number. */
+static AMX_TARGET uint32_t pack_pair_amx(const float *a, int64_t lda, int transpose, int64_t rows, int64_t depth, packed_amx *packed) {
+    __m512i largest = _mm512_setzero_si512();
+    char *to = packed->a;
+    for (int64_t p = 0; p < depth; p += CHUNK, to += CHUNK_BYTES) {
+        largest = pack_rows(a + p * (transpose ? lda : 1), lda, transpose, rows, depth - p, to, largest);
     }
+    return _mm512_reduce_max_epu32(largest);
 }
 
 /* Packs a block of B, along its rows or, transposed, along its columns as they lie in memory. */
 static AMX_TARGET void pack_block_amx(const float *b, int64_t ldb, int transpose, int64_t columns, int64_t depth, packed_amx *packed) {
-    __m512i largest[AMX_COLUMNS / PAIR];
+    __m512i largest[AMX_PAIRS];
     const int64_t pairs = (columns + PAIR - 1) / PAIR, chunks = (depth + CHUNK - 1) / CHUNK;
     for (int64_t at = 0; at < pairs * chunks; at++) {
         const int64_t pair = transpose ? at / chunks : at % pairs, chunk = transpose ? at % chunks : at / pairs;
         const int64_t j = pair * PAIR, p = chunk * CHUNK;
         largest[pair] = pack_columns(transpose ? b + j * ldb + p : b + p * ldb + j, ldb, transpose, least(PAIR, columns - j), depth - p,
-                                     packed->b + pair * PAIR_BYTES + chunk * CHUNK_BYTES, chunk == 0 ? _mm512_setzero_si512() : largest[pair]);
+                                     packed->b + (pair * chunks + chunk) * CHUNK_BYTES, chunk == 0 ? _mm512_setzero_si512() : largest[pair]);
     }
     for (int64_t pair = 0; pair < pairs; pair++) {
         packed->largest_b[pair] = _mm512_reduce_max_epu32(largest[pair]);
@@ -93,19 +91,18 @@ static AMX_TARGET void multiply_block_amx(const product *s, int64_t i0, int64_t 
         now.b = s->b + p * (s->transpose_b ? 1 : s->ldb);
         now.beta = p == 0 ? s->beta : 1;
         pack_block_amx(now.b + j0 * (s->transpose_b ? s->ldb : 1), s->ldb, s->transpose_b, j1 - j0, now.k, packed);
-        for (int64_t band = i0; band < i1; band += AMX_BAND) {
-            const int64_t end = least(band + AMX_BAND, i1);
-            pack_band_amx(now.a + band * (s->transpose_a ? 1 : s->lda), s->lda, s->transpose_a, end - band, now.k, packed);
-            for (int64_t i = band; i < end; i += PAIR) {
-                for (int64_t j = j0; j < j1; j += PAIR) {
-                    const int64_t a = (i - band) / PAIR, b = (j - j0) / PAIR, rows = least(PAIR, end - i), columns = least(PAIR, j1 - j);
-                    if (tiles_take(packed->largest_a[a], packed->largest_b[b])) {
-                        (rows > SIDE ? columns > SIDE ? sum_four : sum_above : columns > SIDE ? sum_beside : sum_one)
-                            ((now.k + CHUNK - 1) / CHUNK, packed->a + a * PAIR_BYTES, packed->b + b * PAIR_BYTES, packed->sums);
-                        add_sums_amx(&now, packed->sums, rows, columns, now.c + i * s->ldc + j);
-                    } else {
-                        multiply_block_avx512(&now, i, i + rows, j, j + columns, memory);
-                    }
+        const int64_t chunks = (now.k + CHUNK - 1) / CHUNK;
+        for (int64_t i = i0; i < i1; i += PAIR) {
+            const int64_t rows = least(PAIR, i1 - i);
+            const uint32_t largest_a = pack_pair_amx(now.a + i * (s->transpose_a ? 1 : s->lda), s->lda, s->transpose_a, rows, now.k, packed);
+            for (int64_t j = j0; j < j1; j += PAIR) {
+                const int64_t pair = (j - j0) / PAIR, columns = least(PAIR, j1 - j);
+                if (tiles_take(largest_a, packed->largest_b[pair])) {
+                    (rows > SIDE ? columns > SIDE ? sum_four : sum_above : columns > SIDE ? sum_beside : sum_one)
+                        (chunks, packed->a, packed->b + pair * chunks * CHUNK_BYTES, packed->sums);
+                    add_sums_amx(&now, packed->sums, rows, columns, now.c + i * s->ldc + j);
+                } else {
+                    multiply_block_avx512(&now, i, i + rows, j, j + columns, memory);
                 }
             }
         }
@@ -113,4 +110,4 @@ static AMX_TARGET void multiply_block_amx(const product *s, int64_t i0, int64_t 
     _tile_release();
 }
 
-static const product_variant product_amx = {PAIR, PAIR, CHUNK, AMX_DEPTH, AMX_COLUMNS, TERMS * 2, multiply_block_amx};
+static const product_variant product_amx = {PAIR, PAIR, CHUNK, AMX_DEPTH, AMX_BLOCK, 0.65, TERMS * 2, 2, 2, multiply_block_amx};
