@@ -27,11 +27,9 @@ typedef struct {
 } asking;
 
 static asking asking_ahead(int64_t columns, int with_z) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_is("amd")) { /* 9 rows have been asked for before, but what is more than it can note is dropped */
+    if (is_amd()) { /* 9 rows have been asked for before, but what is more than it can note is dropped */
         return with_z ? (asking){9, 1, 0.4} : (asking){3, 0, 0.5};
     }
-#endif
     return (asking){3, 0, columns > 32 ? 0.4 : 0.2}; /* many columns' Vᵀ and Zᵀ are read anew for each block */
 }
 

@@ -26,9 +26,15 @@ enum { WIDE = 256 };
 /* The least rows of L, where few products or AᵀB make it one of these. */
 enum { LEAST_ROWS = 64 };
 
-/* Rows of B that are summed at once: those of A and of three vectors of B stay in the first-level cache. A chunk has as many, unless there
+/* The most rows of B that are summed at once: those of A and of three vectors of B stay in the first-level cache. A chunk has as many, unless there
    would be too many chunks. */
-enum { STRIP = 96, MOST_CHUNKS = 64 };
+enum { MOST_ROWS = 96, MOST_CHUNKS = 64 };
+
+/* Rows of a strip of the columns' form. With 96 Intel's processors take a tenth to twice as much time, above all where rows are a power of two apart and
+   few places of the caches are to hold them all; on AMD's no other number was tried. */
+static int64_t strip_rows(void) {
+    return is_amd() ? MOST_ROWS : 32;
+}
 
 /* Products of two elements below which one thread does it all: about a microsecond. */
 enum { ALONE = 1 << 16 };
@@ -49,6 +55,7 @@ typedef struct {
     const float *a, *b, *d;
     float *c;
     int64_t down_a, across_a, down_b, across_b, down_d, across_d, down, across;
+    int64_t strip;          /* rows of B that are summed at once, in the columns' form */
     int64_t padded;         /* rows, or columns, of S with those of zeros that fill up a tile */
     int parts;
     float *packed;          /* S, by its tiles */
@@ -209,7 +216,7 @@ static void columns(lora4j_team *team, thin all) {
     const int64_t products = depth(&all, lora4j_product_floats() / 2), threads = lora4j_team_threads(team);
     all.sums = all.packed + round_up(products * all.padded, 16);
     /* a strip of a part stays in the second-level cache, with another that is being fetched */
-    const int64_t cached = lora4j_second_level_cache() / 5 / (STRIP * (int64_t)sizeof(float)) / width;
+    const int64_t cached = lora4j_second_level_cache() / 5 / (all.strip * (int64_t)sizeof(float)) / width;
     const int64_t room = (lora4j_product_floats() / 2 - 16) / (all.padded * width), most = cached < 1 ? 1 : least(cached, room);
     while (all.k > 0) {
         thin s = next(&all, least(products, all.k));
@@ -226,7 +233,7 @@ static void inner(lora4j_team *team, thin s) {
     const int64_t np = round_up(s.n, s.variant->vector);
     s.room = s.m * np;
     s.sums = team->packed;
-    const int64_t chunks = least((s.k + STRIP - 1) / STRIP, lora4j_product_floats() / s.room);
+    const int64_t chunks = least((s.k + MOST_ROWS - 1) / MOST_ROWS, lora4j_product_floats() / s.room);
     s.parts = (int)least(chunks, MOST_CHUNKS);
     if (s.m * s.n * s.k < ALONE) {
         for (int chunk = 0; chunk < s.parts; chunk++) {
@@ -264,7 +271,7 @@ static thin transposed(thin s) {
 
 void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                          int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
-    thin s = {.m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c,
+    thin s = {.m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c, .strip = strip_rows(),
               .down_a = transpose_a ? 1 : lda, .across_a = transpose_a ? lda : 1, .down_b = transpose_b ? 1 : ldb, .across_b = transpose_b ? ldb : 1,
               .down_d = ldd, .across_d = 1, .down = ldc, .across = 1};
     if (is_inner(transpose_a, transpose_b, m, n, k)) {

@@ -103,7 +103,7 @@ static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_
         const int64_t whole = least((end - j) / VECTOR, 3);
         const float *b = s->b + from * s->down_b + j;
         int64_t ldb = s->down_b;
-        float tail[STRIP][VECTOR];
+        float tail[MOST_ROWS][VECTOR];
         width = whole;
         if (whole == 0) { /* less than a vector, with zeros */
             for (int64_t r = 0; r < rows; r++) {
@@ -129,8 +129,8 @@ static void NAME(sum_chunk)(const void *job, int chunk, int member) {
     (void)member;
     const thin *s = job;
     const int64_t from = s->k * chunk / s->parts, to = s->k * (chunk + 1) / s->parts;
-    for (int64_t p = from; p < to; p += STRIP) {
-        NAME(sum_strip)(s, 0, s->n, p, least(STRIP, to - p), 0, s->sums + chunk * s->room, round_up(s->n, VECTOR), p > from);
+    for (int64_t p = from; p < to; p += MOST_ROWS) {
+        NAME(sum_strip)(s, 0, s->n, p, least(MOST_ROWS, to - p), 0, s->sums + chunk * s->room, round_up(s->n, VECTOR), p > from);
     }
 }
 
@@ -139,8 +139,8 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
     const int64_t tiles = (s->n + 3 * VECTOR - 1) / (3 * VECTOR), from = tiles * part / s->parts * 3 * VECTOR;
     const int64_t to = least(tiles * (part + 1) / s->parts * 3 * VECTOR, s->n), ld = round_up(to - from, VECTOR);
     float *sums = s->sums + member * s->room;
-    for (int64_t p = 0; p < s->k; p += STRIP) {
-        NAME(sum_strip)(s, from, to, p, least(STRIP, s->k - p), s->k - p > STRIP, sums, ld, p > 0);
+    for (int64_t p = 0; p < s->k; p += s->strip) {
+        NAME(sum_strip)(s, from, to, p, least(s->strip, s->k - p), s->k - p > s->strip, sums, ld, p > 0);
     }
     finish(s, sums, ld, 0, s->m, from, to - from);
 }

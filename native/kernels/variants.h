@@ -56,6 +56,15 @@ int64_t lora4j_second_level_cache(void);
 typedef double lora4j_dot(const float *a, const float *b, int64_t n);
 lora4j_dot *lora4j_team_dot(const lora4j_team *team);
 
+/* Whether the processor is one of AMD's: what is best to ask memory for, and when, is not the same as on Intel's. */
+static inline int is_amd(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_is("amd") != 0;
+#else
+    return 0;
+#endif
+}
+
 static inline int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
