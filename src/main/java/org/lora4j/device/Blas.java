@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 import org.lora4j.bindings.openblas.*;
 
@@ -61,7 +61,7 @@ final class Blas {
             throw new UnsatisfiedLinkError("it does not export " + String.join(", ", missing));
         }
         this.library = library;
-        if (name().contains("USE64BITINT")) {
+        if (libraryName().contains("USE64BITINT")) {
             throw new UnsatisfiedLinkError("it is built with 64-bit integers (USE64BITINT); one with 32-bit integers is needed");
         }
         sgemm = find("cblas_sgemm");
@@ -87,19 +87,21 @@ final class Blas {
         solvesFloat64 = solvesFloat64();
     }
 
-    /** Whether dtrsm solves T·X = B for a T of ones and an X of ones, where nothing is rounded. */
+    /** Whether dtrsm solves T·X = B for a lower triangle of ones and X[i, j] = i + 3j, where nothing is rounded. */
     private boolean solvesFloat64() {
         int n = 16;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment t = arena.allocate(ValueLayout.JAVA_DOUBLE, n * n);
             MemorySegment b = arena.allocate(ValueLayout.JAVA_DOUBLE, n * n);
-            for (int i = 0; i < n * n; i++) {
-                t.setAtIndex(ValueLayout.JAVA_DOUBLE, i, 1);
-                b.setAtIndex(ValueLayout.JAVA_DOUBLE, i, i / n + 1);
+            for (int at = 0; at < n * n; at++) {
+                int i = at / n;
+                t.setAtIndex(ValueLayout.JAVA_DOUBLE, at, 1);
+                b.setAtIndex(ValueLayout.JAVA_DOUBLE, at, i * (i + 1) / 2 + (i + 1) * 3 * (at % n));
             }
             cblas_dtrsm.invoke(dtrsm, openblas_h.CblasRowMajor(), openblas_h.CblasLeft(), openblas_h.CblasLower(), openblas_h.CblasNoTrans(),
                     openblas_h.CblasNonUnit(), n, n, 1, t, n, b, n);
-            return Arrays.stream(b.toArray(ValueLayout.JAVA_DOUBLE)).allMatch(x -> x == 1);
+            double[] x = b.toArray(ValueLayout.JAVA_DOUBLE);
+            return IntStream.range(0, n * n).allMatch(at -> x[at] == at / n + 3 * (at % n));
         }
     }
 
@@ -214,13 +216,16 @@ final class Blas {
         return new IllegalArgumentException(type + ": BLAS and LAPACK take FLOAT32 and FLOAT64");
     }
 
-    /** What the library says of itself. */
+    /** What the library says of itself, and what it doesn't. */
     String name() {
+        return libraryName() + (solvesFloat64 ? "" : ", whose dtrsm is wrong: float64 solves in Java");
+    }
+
+    private String libraryName() {
         MemorySegment config = find("openblas_get_config");
         MemorySegment core = find("openblas_get_corename");
         if (config != null && core != null) {
-            return openblas_get_config.invoke(config).getString(0).strip() + ", " + openblas_get_corename.invoke(core).getString(0)
-                    + (solvesFloat64 ? " kernels" : " kernels, whose dtrsm is wrong: float64 solves in Java");
+            return openblas_get_config.invoke(config).getString(0).strip() + ", " + openblas_get_corename.invoke(core).getString(0) + " kernels";
         }
         MemorySegment mkl = find("MKL_Get_Version_String");
         if (mkl != null) {

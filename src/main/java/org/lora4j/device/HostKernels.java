@@ -27,7 +27,7 @@ import java.util.function.IntSupplier;
  *
  * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 3.1 MB each into which operands of products
  * are packed (not counted, as BLAS's own are not), scratch memory that grows to what the largest power step needs, and of matrices that were of any content at first the last one of less than
- * {@link #LEAST_LARGE} bytes and the last one of more, for the next ones (counted while they are in use; the larger one's pages are the system's if it needs them).
+ * {@link #LEAST_LARGE} bytes and the last one of more, for the next ones (counted while they are in use; on Linux the larger one's pages are the system's if it needs them).
  * All begin when they are first needed and end with the device.
  */
 final class HostKernels {

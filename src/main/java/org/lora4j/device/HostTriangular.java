@@ -17,17 +17,18 @@ final class HostTriangular {
         // X·op(T) = α·B is op(T)ᵀ·Xᵀ = α·Bᵀ: a left solve of B read by columns, with T transposed once more
         boolean turned = left == transposed;
         boolean forward = lower != turned;
-        int unknowns = left ? m : n;
+        for (int i = 0; i < m; i++) {
+            for (int j = 0; j < n; j++) {
+                set(b, i * ldb + j, alpha == 0 ? 0 : alpha * get(b, i * ldb + j));
+            }
+        }
+        int unknowns = alpha == 0 ? 0 : left ? m : n;
         int count = left ? n : m;
         long row = left ? ldb : 1;
         long column = left ? 1 : ldb;
         for (int step = 0; step < unknowns; step++) {
             int i = forward ? step : unknowns - 1 - step;
-            for (int c = 0; c < count; c++) {
-                long at = i * row + c * column;
-                set(b, at, alpha == 0 ? 0 : alpha * get(b, at));
-            }
-            for (int before = 0; before < step && alpha != 0; before++) {
+            for (int before = 0; before < step; before++) {
                 int j = forward ? before : unknowns - 1 - before;
                 double tij = get(t, turned ? j * ldt + i : i * ldt + j);
                 for (int c = 0; c < count; c++) {
@@ -35,7 +36,7 @@ final class HostTriangular {
                     set(b, at, get(b, at) - tij * get(b, j * row + c * column));
                 }
             }
-            for (int c = 0; c < count && alpha != 0; c++) {
+            for (int c = 0; c < count; c++) {
                 long at = i * row + c * column;
                 set(b, at, get(b, at) / get(t, i * ldt + i));
             }

@@ -36,7 +36,7 @@ public final class ExactSvd implements TopSvd {
             Triplets.fixSigns(leadingU, leadingVt);
             double[] leading = Arrays.copyOf(values, k);
             device.gemm(1, g, Op.NONE, leadingVt, Op.TRANSPOSE, 0, gv);
-            Certificate certificate = new Certificate(Residuals.of(gv, leadingU, leading), Residuals.capturedEnergy(leading, g, g.device().dot(g, g)), 0, 0, true);
+            Certificate certificate = new Certificate(Residuals.of(gv, leadingU, leading), Residuals.capturedEnergy(leading, g, device.dot(g, g)), 0, 0, true);
             return new SingularTriplets(leadingU, leading, leadingVt, rank, certificate);
         } catch (RuntimeException e) {
             leadingU.close();

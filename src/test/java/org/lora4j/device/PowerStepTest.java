@@ -97,9 +97,11 @@ class PowerStepTest extends DeviceTest {
                 Matrix z = device.allocate(type, s[1], s[2]);
                 double norm2 = device.powerStepAndNorm(fg.inside(), v, y, z);
                 assertEquals(norm2(g), norm2, norm2(g) * (type == DataType.FLOAT64 ? 0x1p-40 : 0x1p-16), type + " " + Arrays.toString(s));
-                double[] inOne = z.read();
+                double[] yAndNorm = y.read();
+                double[] zAndNorm = z.read();
                 device.powerStep(fg.inside(), v, y, z);
-                assertArrayEquals(z.read(), inOne);
+                assertArrayEquals(y.read(), yAndNorm);
+                assertArrayEquals(z.read(), zAndNorm);
             }
         }
     }

@@ -11,7 +11,7 @@ import java.util.Map;
 /**
  * Measures in pairs: every contender's result is verified, then all take turns, round by round, each time in another
  * order. A turn is a pause, in which the worker threads of the one before go to sleep; one call that is not counted, which wakes
- * this one's and takes up to 2 ms longer; then calls for at least {@link #LEAST_MS}. What counts is the mean of a turn, and
+ * this one's and takes up to 2 ms longer (of calls of a second none is needed); then calls for at least {@link #LEAST_MS}. What counts is the mean of a turn, and
  * ratios are within a round.
  */
 final class PairedRun {
