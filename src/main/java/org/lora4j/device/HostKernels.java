@@ -9,7 +9,7 @@ import java.util.function.IntSupplier;
 /**
  * The hand-tuned kernels of {@code native/kernels}, for what BLAS and LAPACK leave slow: products of float32 matrices, above all
  * those with few rows or columns; and in a start by SVD a power step that reads G once, reductions at the speed of memory,
- * triangular systems of few columns and small symmetric matrices' eigenvectors. Matrices of {@link #LEAST_LARGE} bytes and more get memory in large pages.
+ * triangular systems of few columns and small symmetric matrices' eigenvectors.
  *
  * <p>{@code -Dlora4j.kernels=} chooses among what is in the {@link KernelLibrary}:
  * <ul>
@@ -26,8 +26,7 @@ import java.util.function.IntSupplier;
  * makes many power steps says so by {@link Device#powerSteps}, and BLAS has one thread meanwhile.
  *
  * <p>One object belongs to one device: it holds threads, as many as BLAS uses, with up to 3.1 MB each into which operands of products
- * are packed (not counted, as BLAS's own are not), scratch memory that grows to what the largest power step needs, and of matrices that were of any content at first the last one of less than
- * {@link #LEAST_LARGE} bytes and the last one of more, for the next ones (counted while they are in use; on Linux the larger one's pages are the system's if it needs them).
+ * are packed (not counted, as BLAS's own are not), scratch memory that grows to what the largest power step needs, and the matrices' memory ({@link HostBlocks}).
  * All begin when they are first needed and end with the device.
  */
 final class HostKernels {
@@ -40,8 +39,6 @@ final class HostKernels {
     /** The same for AᵀB of few columns, and for A·op(B) of few columns or of few products to a sum. */
     static final long LEAST_INNER = 1 << 18;
     static final long LEAST_THIN = 1 << 14;
-    /** Below this many bytes a matrix has ordinary pages: the processor knows the addresses of as many, and malloc reuses them without asking the system. */
-    static final long LEAST_LARGE = 8 << 20;
     /** Below this many bytes a copy by one thread is as fast. */
     static final long LEAST_COPIED = 1 << 20;
     /** Below this many rows that are apart, copying them one by one from Java is as fast. */
@@ -63,18 +60,18 @@ final class HostKernels {
     private final String variant; // or why there is none
     private final IntSupplier blasThreads;
     private final HostDevice device;
+    private final HostBlocks blocks;
     private MemorySegment team = MemorySegment.NULL;
     private int threads;
     private Arena arena;
     private MemorySegment scratch = MemorySegment.NULL;
-    private MemorySegment spare = MemorySegment.NULL; // less than LEAST_LARGE, and of any content
-    private MemorySegment idle = MemorySegment.NULL; // LEAST_LARGE or more, and of any content
 
     private HostKernels(KernelLibrary library, String variant, IntSupplier blasThreads, HostDevice device) {
         this.library = library;
         this.variant = variant;
         this.blasThreads = blasThreads;
         this.device = device;
+        this.blocks = new HostBlocks(library);
     }
 
     /** The kernels that {@code -Dlora4j.kernels} chooses, with as many threads as {@code blasThreads} says at each call. */
@@ -137,73 +134,9 @@ final class HostKernels {
         library.gemm(team, opA, opB, m, n, k, alpha, a, lda, b, ldb, beta, d, ldd, c, ldc);
     }
 
-    /**
-     * Memory that lives as long as the arena, in large pages where it is large and there are such.
-     *
-     * @param zeroed whether it must be zero; otherwise it is of any content
-     */
+    /** Memory for a matrix; see {@link HostBlocks#allocate}. */
     MemorySegment allocate(Arena arena, long bytes, boolean zeroed) {
-        boolean large = bytes >= LEAST_LARGE;
-        if (library == null || bytes == 0 || zeroed && !large) {
-            return arena.allocate(bytes, 64);
-        }
-        if (large) {
-            boolean again = !zeroed && idle.byteSize() == bytes;
-            MemorySegment mapped = again ? idle : map(bytes);
-            if (again) {
-                idle = MemorySegment.NULL;
-            }
-            return mapped.reinterpret(bytes, arena, used -> {
-                if (zeroed) {
-                    library.unmap(mapped);
-                } else {
-                    keepIdle(mapped);
-                }
-            });
-        }
-        MemorySegment block = spare;
-        if (block.byteSize() >= bytes && block.byteSize() <= 2 * bytes) {
-            spare = MemorySegment.NULL;
-        } else {
-            block = granted(library.allocate(bytes), bytes);
-        }
-        MemorySegment taken = block;
-        return taken.reinterpret(bytes, arena, used -> keep(taken));
-    }
-
-    private MemorySegment map(long bytes) {
-        MemorySegment memory = library.map(bytes);
-        if (memory.equals(MemorySegment.NULL)) { // the idle one may be in the way
-            keepIdle(MemorySegment.NULL);
-            memory = library.map(bytes);
-        }
-        return granted(memory, bytes);
-    }
-
-    private static MemorySegment granted(MemorySegment memory, long bytes) {
-        if (memory.equals(MemorySegment.NULL)) {
-            throw new OutOfMemoryError("the system refuses " + bytes + " bytes");
-        }
-        return memory;
-    }
-
-    /** Keeps the last block for the next one: malloc may give its pages back, and asks for each of them again. */
-    private void keep(MemorySegment block) {
-        if (!spare.equals(MemorySegment.NULL)) {
-            library.free(spare);
-        }
-        spare = block;
-    }
-
-    /** The same for a large one: the system clears each page that it gives, and may have to look for large ones. */
-    private void keepIdle(MemorySegment block) {
-        if (!idle.equals(MemorySegment.NULL)) {
-            library.unmap(idle);
-        }
-        idle = block;
-        if (!block.equals(MemorySegment.NULL)) {
-            library.idle(block);
-        }
+        return blocks.allocate(arena, bytes, zeroed);
     }
 
     /** Whether a power step is done here, faster than by BLAS. */
@@ -337,10 +270,6 @@ final class HostKernels {
     void close() {
         dismiss();
         release();
-        if (!spare.equals(MemorySegment.NULL)) {
-            library.free(spare);
-            spare = MemorySegment.NULL;
-        }
-        keepIdle(MemorySegment.NULL);
+        blocks.close();
     }
 }

@@ -32,12 +32,12 @@ class LargePagesTest extends KernelsTest {
         needsLargePages();
         long before = device.counters().currentBytes();
         for (int i = 0; i < 20; i++) {
-            Matrix a = device.allocate(TYPE, 1, HostKernels.LEAST_LARGE / 4 + i);
+            Matrix a = device.allocate(TYPE, 1, HostBlocks.LEAST_LARGE / 4 + i);
             long address = a.segment().address();
             assertEquals(0, address % (2 << 20), "a large page");
             assertEquals(0, device.dot(a, a));
             device.fill(a, 1);
-            assertEquals(HostKernels.LEAST_LARGE / 4 + i, device.dot(a, a));
+            assertEquals(HostBlocks.LEAST_LARGE / 4 + i, device.dot(a, a));
             assertTrue(flags(address).contains(" hg"), flags(address) + " of " + Long.toHexString(address));
             a.close();
             assertFalse(flags(address).contains(" hg"), "unmapped");
@@ -50,7 +50,7 @@ class LargePagesTest extends KernelsTest {
     void aLargeBlockOfAnyContentIsKeptForTheNext() throws IOException {
         needsLargePages();
         HostKernels kernels = open("portable", 1);
-        long bytes = HostKernels.LEAST_LARGE;
+        long bytes = HostBlocks.LEAST_LARGE;
         long address;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment block = kernels.allocate(arena, bytes, false);
