@@ -252,7 +252,7 @@ static TARGET void NAME(multiply_block)(const product *s, int64_t i0, int64_t i1
     }
 }
 
-static const product_variant NAME(product) = {TILE, 2 * VECTOR, 1, DEPTH, MOST_OF_BLOCK, 0.5, sizeof(float), 0.25, 0.5, NAME(multiply_block)};
+static const product_variant NAME(product) = {TILE, 2 * VECTOR, VECTOR, DEPTH, MOST_OF_BLOCK, 0.55, sizeof(float), 0.25, 0.5, NAME(multiply_block)};
 
 #undef INLINE
 #undef ROWS_ARE

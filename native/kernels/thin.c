@@ -4,7 +4,9 @@
  * Packing the large matrix for product.c would cost as much as the arithmetic. Here it is read where it is, once, a tile of sums is kept
  * in registers, and it is divided among the threads. There are three forms; what is another's transpose is computed as that.
  *
- *     rows      C = L·S, L's rows being read along. S has few columns, or each sum has few products, and then C is what takes time.
+ *     rows      C = L·S, L's rows being read along. S has few columns, or each sum has few products, and then C is what takes time. Where the
+ *               columns leave vectors of a tile empty, lanes of their own make two or four products of a sum at once: one of L's elements
+ *               at a time, a load for each multiplication or two would be what takes time.
  *     columns   C = S·L, L's rows being read across, in vectors. S has few rows. L is taken in strips of some rows, which stay in the
  *               second-level cache while each few rows of S meet them.
  *     inner     C = AᵀB of two thin ones. C has too few elements to be divided: the rows are, in chunks, each with sums of its own, which
@@ -57,6 +59,7 @@ typedef struct {
     int64_t down_a, across_a, down_b, across_b, down_d, across_d, down, across;
     int64_t strip;          /* rows of B that are summed at once, in the columns' form */
     int64_t padded;         /* rows, or columns, of S with those of zeros that fill up a tile */
+    int64_t spread;         /* products of each sum that are made at once, 1, 2 or 4; packed, they lie side by side */
     int parts;
     float *packed;          /* S, by its tiles */
     float *sums;            /* of each chunk, or member */
@@ -65,6 +68,7 @@ typedef struct {
 
 struct thin_variant {
     int64_t vector, group;  /* floats in a vector, and lines of the matrix that is not in vectors that are worked on at once */
+    int64_t spread;         /* the most products of a sum that are made at once */
     lora4j_work *sum_chunk, *multiply_rows, *multiply_columns;
 };
 
@@ -85,6 +89,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define VECTOR 16
 #define GROUP 8
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
+#define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf32x4 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
 #include "thin_variant.h"
 
 /* Half vectors: columns come in eights. */
@@ -100,6 +105,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define VECTOR 8
 #define GROUP 4
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
+#define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf128 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
 #include "thin_variant.h"
 #endif
 
@@ -144,22 +150,37 @@ int lora4j_is_thin(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
     return is_merge(transpose_a, m, n, k) || (!transpose_a && is_thin(n, k)) || (transpose_b ? is_thin(m, k) : m <= THIN) || (transpose_a && n <= THIN);
 }
 
-/* Packs S's share of a part: its tiles, and in each product after product. The element of product p in place i is at
-   from[p·along + i·beside]; places beyond the last are zero. */
-static void pack(const thin *s, const float *from, int64_t along, int64_t beside, int64_t count, int64_t width, int part) {
+/* Packs S's share of a part: its tiles, and in each product after product, or as many side by side as are made at once. The element of product p in
+   place i is at from[p·along + i·beside]; products and places beyond the last are zero. */
+static inline __attribute__((always_inline)) void pack_spread(const int64_t spread, const thin *s, const float *from, int64_t along, int64_t beside,
+                                                              int64_t count, int64_t width, int part) {
     enum { LINE = 16 };
-    const int64_t to = s->k * (part + 1) / s->parts;
+    const int64_t lines = (s->k + LINE - 1) / LINE, to = least(lines * (part + 1) / s->parts * LINE, round_up(s->k, spread));
     for (int64_t i = 0; i < s->padded; i += width) {
         const int64_t places = least(width, s->padded - i);
-        float *packed = s->packed + i * s->k;
-        for (int64_t p = s->k * part / s->parts, end; p < to; p = end) {
+        for (int64_t p = lines * part / s->parts * LINE, end; p < to; p = end) {
             end = least(p + LINE, to);
             for (int64_t c = 0; c < places; c++) {
-                for (int64_t l = p; l < end; l++) {
-                    packed[l * places + c] = i + c < count ? from[l * along + (i + c) * beside] : 0;
+                const int64_t known = i + c < count ? least(end, s->k) - p : 0;
+                const float *of = from + p * along + (i + c) * beside;
+                float *at = s->packed + i * s->k + p * places + c * spread;
+                int64_t l = 0;
+                for (; l < known; l++) {
+                    at[l / spread * spread * places + l % spread] = of[l * along];
+                }
+                for (; l < end - p; l++) {
+                    at[l / spread * spread * places + l % spread] = 0;
                 }
             }
         }
+    }
+}
+
+static void pack(const thin *s, const float *from, int64_t along, int64_t beside, int64_t count, int64_t width, int part) {
+    switch (s->spread) {
+        case 4: pack_spread(4, s, from, along, beside, count, width, part); break;
+        case 2: pack_spread(2, s, from, along, beside, count, width, part); break;
+        default: pack_spread(1, s, from, along, beside, count, width, part);
     }
 }
 
@@ -175,10 +196,10 @@ static void pack_a(const void *job, int part, int member) {
     pack(s, s->a, s->across_a, s->down_a, s->m, s->variant->group, part);
 }
 
-/* How many products of each sum are made at once, so that so many floats are enough for S packed. */
+/* How many products of each sum are packed at once, so that so many floats are enough for S packed. */
 static int64_t depth(const thin *s, int64_t floats) {
-    const int64_t most = floats / s->padded, chunks = (s->k + most - 1) / most;
-    return (s->k + chunks - 1) / chunks;
+    const int64_t most = floats / s->padded / s->spread * s->spread, chunks = (s->k + most - 1) / most;
+    return round_up((s->k + chunks - 1) / chunks, s->spread);
 }
 
 /* The first products of each sum, the others being left for another time: these begin with what the sums are then. */
@@ -196,7 +217,12 @@ static thin next(thin *left, int64_t products) {
 }
 
 static void rows(lora4j_team *team, thin all) {
-    all.padded = round_up(all.n, all.variant->vector);
+    const int64_t vector = all.variant->vector;
+    all.spread = all.variant->spread;
+    while (all.spread > 1 && all.n * all.spread > 3 * vector) {
+        all.spread /= 2;
+    }
+    all.padded = round_up(all.n, vector / all.spread);
     all.packed = team->packed;
     const int64_t cached = lora4j_second_level_cache() / (int64_t)sizeof(float) * 5 / 8; /* with what comes of L */
     const int64_t products = all.n > THIN ? all.k : depth(&all, least(cached, lora4j_product_floats()));
@@ -271,7 +297,7 @@ static thin transposed(thin s) {
 
 void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                          int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
-    thin s = {.m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c, .strip = strip_rows(),
+    thin s = {.m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c, .strip = strip_rows(), .spread = 1,
               .down_a = transpose_a ? 1 : lda, .across_a = transpose_a ? lda : 1, .down_b = transpose_b ? 1 : ldb, .across_b = transpose_b ? ldb : 1,
               .down_d = ldd, .across_d = 1, .down = ldc, .across = 1};
     if (is_inner(transpose_a, transpose_b, m, n, k)) {
@@ -279,10 +305,10 @@ void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, in
         s.variant = variant_for(team, s.n < THIN && s.n % 16 > 0 && s.n % 16 <= 8);
         inner(team, s);
     } else if (!transpose_a && (is_merge(transpose_a, m, n, k) || (is_thin(n, k) && !(transpose_b && m < n)))) {
-        s.variant = variant_for(team, n <= 8);
+        s.variant = variant_for(team, 0);
         rows(team, s);
     } else if (transpose_b) {
-        s.variant = variant_for(team, m <= 8);
+        s.variant = variant_for(team, 0);
         rows(team, transposed(s));
     } else {
         s.variant = variant_for(team, 0);

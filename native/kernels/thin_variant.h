@@ -4,22 +4,44 @@
      TARGET     the function attribute that allows its instructions
      VECTOR     floats in a vector
      GROUP      columns, or rows, of A for which sums are made at once, 4 or 8: the registers hold 3·GROUP
+     FOUR_TIMES(TO, FROM)  TO, a vector, = the four floats at FROM again and again; where there is one
      MULTIPLY_ADD(SUM, A, B)  SUM += A·B with all three in registers */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
+typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-/* Σ over COUNT·WIDTH sums: element p of a line of A, `down` from one to the next and `along` within, by the p-th vectors of B. Meanwhile is
-   asked for, with LINES_OF_A, the COUNT lines of A that follow; with each product, FETCHED lines of the cache that lie `ahead` bytes
-   beyond a row of B. */
-INLINE void NAME(sums)(const int COUNT, const int WIDTH, const int LINES_OF_A, const int FETCHED, int64_t products, const float *restrict a, int64_t down, int64_t along,
-                       const float *restrict b, int64_t ldb, int64_t ahead, NAME(vec) sum[GROUP][3]) {
+/* A vector of SPREAD floats again and again. */
+INLINE NAME(vec) NAME(repeated)(const int SPREAD, const float *a) {
+#if defined(FOUR_TIMES)
+    typedef int64_t pairs __attribute__((vector_size(4 * VECTOR)));
+    if (SPREAD == 4) {
+        NAME(vec) four;
+        FOUR_TIMES(four, a)
+        return four;
+    }
+    if (SPREAD == 2) {
+        int64_t pair;
+        memcpy(&pair, a, sizeof pair);
+        return (NAME(vec))(pair - (pairs){0});
+    }
+#endif
+    (void)SPREAD;
+    return *a - (NAME(vec)){0};
+}
+
+/* Adds to COUNT·WIDTH sums: element p of a line of A, `down` from one to the next and `along` within, by the p-th vectors of B. Of these products SPREAD
+   that follow each other are made at once, by as many lanes for each column. Meanwhile is asked for, with LINES_OF_A, the COUNT lines of A that follow;
+   with each product, FETCHED lines of the cache that lie `ahead` bytes beyond a row of B. */
+INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREAD, const int LINES_OF_A, const int FETCHED, int64_t products,
+                               const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, int64_t ahead, NAME(vec) all[GROUP][3]) {
     enum { LINE = 16 };
+    NAME(vec) sum[GROUP][3]; /* in registers */
     UNROLL for (int c = 0; c < COUNT; c++) {
         UNROLL for (int w = 0; w < WIDTH; w++) {
-            sum[c][w] = (NAME(vec)){0};
+            sum[c][w] = all[c][w];
         }
     }
     for (int64_t from = 0, to; from < products; from = to) {
@@ -27,7 +49,7 @@ INLINE void NAME(sums)(const int COUNT, const int WIDTH, const int LINES_OF_A, c
         UNROLL for (int c = 0; c < COUNT && LINES_OF_A; c++) {
             __builtin_prefetch((const void *)((uintptr_t)a + sizeof(float) * ((COUNT + c) * down + from)), 0, 2);
         }
-        for (int64_t p = from; p < to; p++) {
+        for (int64_t p = from; p < to; p += SPREAD) {
             NAME(vec) of_b[3];
             UNROLL for (int w = 0; w < WIDTH; w++) {
                 of_b[w] = *(const NAME(vec) *)(b + p * ldb + w * VECTOR);
@@ -36,11 +58,43 @@ INLINE void NAME(sums)(const int COUNT, const int WIDTH, const int LINES_OF_A, c
                 }
             }
             UNROLL for (int c = 0; c < COUNT; c++) {
-                const NAME(vec) of_a = a[c * down + p * along] - (NAME(vec)){0};
+                const NAME(vec) of_a = NAME(repeated)(SPREAD, a + c * down + p * along);
                 UNROLL for (int w = 0; w < WIDTH; w++) {
                     MULTIPLY_ADD(sum[c][w], of_a, of_b[w])
                 }
             }
+        }
+    }
+    UNROLL for (int c = 0; c < COUNT; c++) {
+        UNROLL for (int w = 0; w < WIDTH; w++) {
+            all[c][w] = sum[c][w];
+        }
+    }
+}
+
+INLINE void NAME(clear)(const int COUNT, const int WIDTH, NAME(vec) sum[GROUP][3]) {
+    UNROLL for (int c = 0; c < COUNT; c++) {
+        UNROLL for (int w = 0; w < WIDTH; w++) {
+            sum[c][w] = (NAME(vec)){0};
+        }
+    }
+}
+
+/* Adds the SPREAD lanes of each column: neighbours, of two vectors in one. */
+INLINE void NAME(add_lanes)(const int COUNT, const int WIDTH, const int SPREAD, NAME(vec) sum[GROUP][3]) {
+    NAME(lanes) even, odd;
+    UNROLL for (int i = 0; i < VECTOR; i++) {
+        even[i] = 2 * i;
+        odd[i] = 2 * i + 1;
+    }
+    UNROLL for (int c = 0; c < COUNT; c++) {
+        int left = WIDTH;
+        UNROLL for (int lanes = SPREAD; lanes > 1; lanes /= 2) {
+            UNROLL for (int w = 0; 2 * w < left; w++) {
+                const NAME(vec) one = sum[c][2 * w], other = sum[c][2 * w + 1 < left ? 2 * w + 1 : 2 * w];
+                sum[c][w] = SHUFFLE(one, other, even) + SHUFFLE(one, other, odd);
+            }
+            left = (left + 1) / 2;
         }
     }
 }
@@ -73,11 +127,12 @@ static inline int64_t NAME(lines)(int64_t left) {
 /* Sums of some rows for COUNT columns of A and WIDTH vectors of B. */
 #define ADD_STRIP(COUNT, WIDTH) { \
         NAME(vec) sum[GROUP][3]; \
+        NAME(clear)(COUNT, WIDTH, sum); \
         switch (fetched) { \
-            case 0: NAME(sums)(COUNT, WIDTH, 0, 0, rows, a, 1, along, b, ldb, 0, sum); break; \
-            case 1: NAME(sums)(COUNT, WIDTH, 0, 1, rows, a, 1, along, b, ldb, ahead, sum); break; \
-            case 2: NAME(sums)(COUNT, WIDTH, 0, 2, rows, a, 1, along, b, ldb, ahead, sum); break; \
-            default: NAME(sums)(COUNT, WIDTH, 0, 3, rows, a, 1, along, b, ldb, ahead, sum); \
+            case 0: NAME(add_products)(COUNT, WIDTH, 1, 0, 0, rows, a, 1, along, b, ldb, 0, sum); break; \
+            case 1: NAME(add_products)(COUNT, WIDTH, 1, 0, 1, rows, a, 1, along, b, ldb, ahead, sum); break; \
+            case 2: NAME(add_products)(COUNT, WIDTH, 1, 0, 2, rows, a, 1, along, b, ldb, ahead, sum); break; \
+            default: NAME(add_products)(COUNT, WIDTH, 1, 0, 3, rows, a, 1, along, b, ldb, ahead, sum); \
         } \
         UNROLL for (int c = 0; c < COUNT; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
@@ -145,34 +200,57 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
     finish(s, sums, ld, 0, s->m, from, to - from);
 }
 
-/* COUNT rows and WIDTH vectors of C. */
-#define ROWS(COUNT, WIDTH) { \
+/* COUNT rows of C's columns from j on, of which WIDTH vectors have SPREAD lanes each. */
+#define ROWS_OF_LANES(COUNT, WIDTH, SPREAD) { \
+        enum { WIDE = (WIDTH + SPREAD - 1) / SPREAD }; \
+        const int64_t ldb = WIDTH * VECTOR / SPREAD, whole = s->k / SPREAD * SPREAD; \
         NAME(vec) sum[GROUP][3]; \
+        NAME(clear)(COUNT, WIDTH, sum); \
         if (s->k > LONG) { \
-            NAME(sums)(COUNT, WIDTH, 1, 0, s->k, a, s->down_a, 1, b, WIDTH * VECTOR, 0, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 1, 0, whole, a, s->down_a, 1, b, ldb, 0, sum); \
         } else { \
-            NAME(sums)(COUNT, WIDTH, 0, 0, s->k, a, s->down_a, 1, b, WIDTH * VECTOR, 0, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, whole, a, s->down_a, 1, b, ldb, 0, sum); \
         } \
-        if (s->across == 1 && s->across_d == 1 && columns == WIDTH * VECTOR) { \
+        if (whole < s->k) { \
+            float rest[GROUP][SPREAD] = {{0}}; \
+            for (int r = 0; r < COUNT; r++) { \
+                for (int64_t p = whole; p < s->k; p++) { \
+                    rest[r][p - whole] = a[r * s->down_a + p]; \
+                } \
+            } \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, SPREAD, rest[0], SPREAD, 1, b + whole * ldb, ldb, 0, sum); \
+        } \
+        NAME(add_lanes)(COUNT, WIDTH, SPREAD, sum); \
+        if (s->across == 1 && s->across_d == 1 && columns == WIDE * VECTOR) { \
             UNROLL for (int r = 0; r < COUNT; r++) { \
-                UNROLL for (int w = 0; w < WIDTH; w++) { \
+                UNROLL for (int w = 0; w < WIDE; w++) { \
                     NAME(vec) *to = (NAME(vec) *)(s->c + (i + r) * s->down + j + w * VECTOR); \
                     *to = s->beta == 0 ? s->alpha * sum[r][w] : s->alpha * sum[r][w] + s->beta * *(const NAME(vec) *)(s->d + (i + r) * s->down_d + j + w * VECTOR); \
                 } \
             } \
         } else { \
-            float all[COUNT][WIDTH * VECTOR]; \
+            float all[COUNT][WIDE * VECTOR]; \
             UNROLL for (int r = 0; r < COUNT; r++) { \
-                UNROLL for (int w = 0; w < WIDTH; w++) { \
+                UNROLL for (int w = 0; w < WIDE; w++) { \
                     *(NAME(vec) *)(all[r] + w * VECTOR) = sum[r][w]; \
                 } \
             } \
-            finish(s, all[0], WIDTH * VECTOR, i, COUNT, j, columns); \
+            finish(s, all[0], WIDE * VECTOR, i, COUNT, j, columns); \
         } \
     }
+#if defined(FOUR_TIMES)
+#define ROWS(COUNT, WIDTH) \
+    switch (s->spread) { \
+        case 4: ROWS_OF_LANES(COUNT, WIDTH, 4) break; \
+        case 2: ROWS_OF_LANES(COUNT, WIDTH, 2) break; \
+        default: ROWS_OF_LANES(COUNT, WIDTH, 1) \
+    }
+#else
+#define ROWS(COUNT, WIDTH) ROWS_OF_LANES(COUNT, WIDTH, 1)
+#endif
 
 static TARGET void NAME(rows)(const thin *s, int64_t i, int64_t count, int64_t j, int64_t columns, const float *a, const float *b) {
-    CALL(ROWS, count, (columns + VECTOR - 1) / VECTOR)
+    CALL(ROWS, count, (columns * s->spread + VECTOR - 1) / VECTOR)
 }
 
 static void NAME(multiply_rows)(const void *job, int part, int member) {
@@ -188,12 +266,18 @@ static void NAME(multiply_rows)(const void *job, int part, int member) {
     }
 }
 
-static const thin_variant NAME(thin) = {VECTOR, GROUP, NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
+#if defined(FOUR_TIMES)
+enum { NAME(most_spread) = 4 };
+#else
+enum { NAME(most_spread) = 1 };
+#endif
+static const thin_variant NAME(thin) = {VECTOR, GROUP, NAME(most_spread), NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
 
 #undef WHOLE_GROUP
 #undef CALL
 #undef ADD_STRIP
 #undef ROWS
+#undef ROWS_OF_LANES
 #undef UNROLL
 #undef INLINE
 #undef NAME
@@ -201,3 +285,4 @@ static const thin_variant NAME(thin) = {VECTOR, GROUP, NAME(sum_chunk), NAME(mul
 #undef VECTOR
 #undef GROUP
 #undef MULTIPLY_ADD
+#undef FOUR_TIMES

@@ -17,7 +17,7 @@ import org.lora4j.Reference;
 class HostProductTest extends KernelsTest {
     /** m, n, k: every number of rows of a tile and those of two that share, around vectors, slivers, bands and depths; long and short.
         From 64×64 of 128 products on amx does them: around its tiles, chunks and depths. Last the thin ones: around vectors,
-        groups of columns and of rows, strips, chunks and what is just not thin. */
+        groups of columns and of rows, strips, chunks, products that are made side by side, and what is just not thin. */
     private static final int[][] SHAPES = {{1, 1, 1}, {2, 3, 5}, {3, 8, 4}, {4, 16, 7}, {5, 31, 16}, {6, 32, 17}, {7, 33, 64}, {8, 47, 3}, {9, 48, 12},
         {10, 49, 31}, {11, 64, 33}, {12, 65, 8}, {13, 4, 100}, {14, 15, 56}, {15, 17, 20}, {16, 16, 16}, {20, 40, 9}, {21, 70, 11}, {27, 12, 40},
         {28, 96, 5}, {29, 33, 6}, {43, 20, 70}, {1, 400, 30}, {230, 5, 10}, {100, 385, 12}, {20, 18, 511}, {17, 33, 512}, {30, 20, 513},
@@ -26,7 +26,7 @@ class HostProductTest extends KernelsTest {
         {1, 1, 64}, {8, 48, 129}, {9, 25, 300}, {32, 256, 128}, {3, 250, 700}, {31, 7, 257}, {33, 33, 64}, {4, 257, 70},
         {64, 1, 1}, {65, 7, 9}, {130, 24, 40}, {67, 31, 256}, {200, 32, 3}, {96, 25, 17}, {71, 32, 257}, {63, 9, 30},
         {70, 33, 16}, {65, 200, 7}, {64, 40, 17}, {100, 97, 1}, {48, 100, 97}, {49, 100, 97}, {2, 145, 200}, {11, 300, 95}, {47, 130, 193}, {24, 47, 192},
-        {150, 41, 300}, {5, 90, 4100},
+        {150, 41, 300}, {5, 90, 4100}, {64, 2, 7}, {37, 4, 259}, {40, 12, 91}, {66, 16, 303}, {69, 24, 261}, {8, 6, 258}, {4, 11, 263},
         {50, 65, 20}, {51, 66, 21}, {52, 95, 24}, {53, 96, 19}, {54, 97, 33}, {55, 70, 18}, {56, 70, 40}, {57, 81, 17}, {58, 60, 25}, {59, 49, 639}, {60, 50, 640},
         {61, 70, 641}, {62, 80, 26}, {63, 90, 27}};
     private static final double[][] ALPHA_BETA = {{1, 0}, {-0.5, 1}, {1.25, -0.5}};
