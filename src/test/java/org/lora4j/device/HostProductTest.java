@@ -156,25 +156,30 @@ class HostProductTest extends KernelsTest {
         }
     }
 
-    /** What fills tiles and slivers up must not meet it: 0·∞ is NaN. */
+    /** What fills tiles and slivers up must not meet it, nor what a product before has left there: 0·∞ is NaN. */
     @ParameterizedTest
     @FieldSource("VARIANTS")
     void nanAndInfinityReachTheirRowOrColumnAlone(String variant) {
         HostKernels kernels = open(variant, 2);
         int m = 31;
-        int k = 70;
-        for (int n : new int[] {45, 301}) { // of two thin ones, and of a thin and a wide one
+        int k = 71;
+        Matrix nan = device.allocate(TYPE, 400, 400);
+        device.fill(nan, Double.NaN);
+        for (int n : new int[] {7, 20, 45, 301}) { // of two thin ones, and of a thin and a wide one
+            Matrix c = device.allocate(TYPE, m, n);
             for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
                 for (Op opA : Op.values()) {
                     for (Op opB : Op.values()) {
+                        multiply(kernels, m, n, k + 9, 1, nan, opA, nan, opB, 0, c);
                         for (int at : new int[] {0, 13, 30}) {
                             Reference a = Reference.random(m, k, TYPE, random);
                             Reference b = Reference.random(k, n, TYPE, random);
-                            a.data()[at * k + 69] = bad;
+                            int column = Math.max(0, at + n - 31);
+                            a.data()[at * k + 70] = bad;
                             assertBadOnly(kernels, a, b, opA, opB, at, -1);
-                            a.data()[at * k + 69] = 1;
-                            b.data()[69 * n + at + n - 31] = bad;
-                            assertBadOnly(kernels, a, b, opA, opB, -1, at + n - 31);
+                            a.data()[at * k + 70] = 1;
+                            b.data()[70 * n + column] = bad;
+                            assertBadOnly(kernels, a, b, opA, opB, -1, column);
                         }
                     }
                 }
