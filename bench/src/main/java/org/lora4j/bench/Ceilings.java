@@ -1,13 +1,5 @@
 package org.lora4j.bench;
 
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
-
 import org.lora4j.device.DataType;
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
@@ -17,8 +9,6 @@ import org.lora4j.device.Op;
 final class Ceilings {
     static final int SIZE = 3072;
     private static final int TRIES = 2;
-    /** Many times any last-level cache but the very largest. */
-    private static final int LONGS = 64 << 20;
 
     private Ceilings() {}
 
@@ -38,48 +28,8 @@ final class Ceilings {
         return 2 * Math.pow(SIZE, 3) / best;
     }
 
-    /** GB/s read from memory by all threads together, each of which sums its part of an array of half a gigabyte. */
-    static double readGBs(int threads) {
-        long[] values = new long[LONGS];
-        Arrays.fill(values, 1);
-        try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
-            double best = Double.MAX_VALUE;
-            for (int i = 0; i < 5 * TRIES; i++) {
-                long start = System.nanoTime();
-                List<Future<Long>> parts = new ArrayList<>();
-                for (int t = 0; t < threads; t++) {
-                    int from = (int) ((long) LONGS * t / threads);
-                    int to = (int) ((long) LONGS * (t + 1) / threads);
-                    parts.add(pool.submit(() -> sum(values, from, to)));
-                }
-                long total = 0;
-                for (Future<Long> part : parts) {
-                    total += part.get();
-                }
-                if (total != LONGS) {
-                    throw new ArithmeticException("a sum of " + LONGS + " ones is " + total);
-                }
-                best = Math.min(best, System.nanoTime() - start);
-            }
-            return 8.0 * LONGS / best;
-        } catch (InterruptedException | ExecutionException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
-    private static long sum(long[] values, int from, int to) {
-        long sum = 0;
-        for (int start = from; start < to; start += 1 << 16) { // short loops, which are compiled soon
-            sum += block(values, start, Math.min(to, start + (1 << 16)));
-        }
-        return sum;
-    }
-
-    private static long block(long[] values, int from, int to) {
-        long sum = 0;
-        for (int i = from; i < to; i++) {
-            sum += values[i];
-        }
-        return sum;
+    /** GB/s read from memory by all threads together. */
+    static double readGBs(Device device, int threads) {
+        return new ReadingMemory(device, threads).bestGBs(5 * TRIES);
     }
 }

@@ -50,6 +50,7 @@ final class Contenders implements AutoCloseable {
             all.add(new Lora4jContender(device, form));
         }
         all.add(new SquareProduct(device));
+        all.add(new ReadingMemory(device, threads));
         all.addAll(peers);
         session.descriptions.put("lora4j", device.description() + ", " + device.library());
         peers.forEach(peer -> session.descriptions.put(peer.name().replace(" usual", ""), peer.description()));
@@ -96,7 +97,7 @@ final class Contenders implements AutoCloseable {
         if (there.isPresent()) {
             session.seen("PyTorch", there.get().gemmGflops(Ceilings.SIZE));
         }
-        session.readGBs = Math.max(session.readGBs, Ceilings.readGBs(threads));
+        session.readGBs = Math.max(session.readGBs, Ceilings.readGBs(device, threads));
     }
 
     @Override

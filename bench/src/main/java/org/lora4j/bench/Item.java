@@ -84,11 +84,6 @@ record Item(Work work, int b, int m, int n, int r) {
         return work.bytes(b, m, n, r);
     }
 
-    /** Whether arithmetic, not memory, sets the least time. */
-    boolean isComputeBound(double gflops, double gbs) {
-        return flops() / gflops > bytes() / gbs;
-    }
-
     /** The least time in milliseconds. */
     double limitMs(double gflops, double gbs) {
         return Math.max(flops() / gflops, bytes() / gbs) / 1e6;

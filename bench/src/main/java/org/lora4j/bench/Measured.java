@@ -29,13 +29,19 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
         return new Measured(item, ours.length, Interval.of(ours), others, ratios, captured, times.absent(), times.othersPercent());
     }
 
-    /** The least time over ours, in percent: where that is arithmetic's and a square product took turns, by its speed in the same round. */
+    /** The least time over ours, in percent, by the speed in the same round of a square product and of reading memory, where these took turns. */
     double percentOfLimit(double gflops, double gbs) {
-        Interval square = ratios.get(SquareProduct.NAME);
-        if (square != null && item.isComputeBound(gflops, gbs)) {
-            return 100 * item.flops() / SquareProduct.FLOPS * square.median();
-        }
-        return 100 * item.limitMs(gflops, gbs) / ours.median();
+        return 100 * Math.max(share(item.flops(), SquareProduct.NAME, SquareProduct.FLOPS, gflops), share(item.bytes(), ReadingMemory.NAME, ReadingMemory.BYTES, gbs));
+    }
+
+    /** Of our time, what {@code amount} would take at the speed of what took turns, {@code whole} in a call, or at that of the whole run. */
+    private double share(double amount, String other, double whole, double speed) {
+        return ratios.containsKey(other) ? amount / whole * ratios.get(other).median() : amount / speed / 1e6 / ours.median();
+    }
+
+    /** Whether arithmetic, not memory, sets the least time: by the speeds of the same rounds. */
+    boolean isComputeBound(double gflops, double gbs) {
+        return share(item.flops(), SquareProduct.NAME, SquareProduct.FLOPS, gflops) > share(item.bytes(), ReadingMemory.NAME, ReadingMemory.BYTES, gbs);
     }
 
     /** The adapter's share on top of the frozen products, in percent, beside the products of the given name. */

@@ -44,7 +44,7 @@ final class Report extends Page {
                 + "gradients), the plain name the best form known.");
         line("");
         line("The limit is the larger of operations over the square product's rate and bytes over the reading rate; what each work counts is in `Work.java`. "
-                + "Where operations are the larger, a square product by this library takes turns with the rest, and its rate is that of the same round.");
+                + "A square product by this library takes turns with what is arithmetic, and reading memory with what waits for that: the rates are then those of the same rounds.");
     }
 
     // ---- goals
@@ -67,7 +67,7 @@ final class Report extends Page {
         goal("PEFT's svd_lowrank", "peft", x -> x.item().work() == Work.INIT, 0, 3);
         overheadGoal(Work.FORWARD, 3);
         overheadGoal(Work.FORWARD_BACKWARD, 6);
-        List<Measured> bound = session.items.stream().filter(x -> x.item().work().isPass() && x.item().isComputeBound(gflops, gbs)).toList();
+        List<Measured> bound = session.items.stream().filter(x -> x.item().work().isPass() && x.isComputeBound(gflops, gbs)).toList();
         if (!bound.isEmpty()) {
             double least = bound.stream().mapToDouble(x -> x.percentOfLimit(gflops, gbs)).min().orElseThrow();
             line("| GEMM-bound items | at least 85 %% of the limit | %d of %d; least %.0f %% | %s |",
@@ -126,7 +126,7 @@ final class Report extends Page {
                 cells.add(ratio != null ? "%.2f (%.2f–%.2f)".formatted(ratio.median(), ratio.low(), ratio.high()) : x.absent().containsKey(column) ? "†" : "–");
             }
             line("| %s | %s | %d | %d | %d | %d | %.2f (%.2f–%.2f) | %.0f %% | %s | %s |", i.work(), i.b() > 0 ? i.b() : "", i.m(), i.n(), i.r(), x.rounds(),
-                    x.ours().median(), x.ours().low(), x.ours().high(), x.percentOfLimit(gflops, gbs), i.isComputeBound(gflops, gbs) ? "arithmetic" : "memory",
+                    x.ours().median(), x.ours().low(), x.ours().high(), x.percentOfLimit(gflops, gbs), x.isComputeBound(gflops, gbs) ? "arithmetic" : "memory",
                     String.join(" | ", cells));
         }
         for (Measured x : session.items) {

@@ -41,7 +41,7 @@ final class SquareProduct implements Contender {
 
     @Override
     public boolean takes(Item item) {
-        return item.work().isPass() && item.b() >= LEAST_BATCH;
+        return item.work().isKernel() || item.work().isPass() && item.b() >= LEAST_BATCH;
     }
 
     @Override

@@ -111,16 +111,16 @@ final class SvdReport extends Page {
         line("");
         line("## The kernels beside their limit");
         line("");
-        line("*Power step* is Y = G·V and Z = Gᵀ·Y for k vectors, G read once. The limit is the larger of operations over the square product's rate and bytes "
-                + "over the reading rate, each matrix read or written once. The Gs that the calls go round are twice as large as the last-level cache, which may still hold some of one.");
+        line("*Power step* is Y = G·V and Z = Gᵀ·Y for k vectors, G read once. The limit is the larger of operations over a square product's rate and bytes "
+                + "over the rate of reading memory, each matrix read or written once; these took turns with the kernel, and the rates are those of the same rounds. The Gs that the calls go round are twice as large as the last-level cache, which may still hold some of one.");
         line("");
         line("| kernel | m | n | k | rounds | ms | GFLOP/s | GB/s | limit ms | of limit | bound by |");
         line("|---|---|---|---|---|---|---|---|---|---|---|");
         for (Measured x : session.items) {
             Item i = x.item();
             line("| %s | %d | %d | %d | %d | %s | %.0f | %.1f | %.3f | %.0f %% | %s |", i.work(), i.m(), i.n(), i.r(), x.rounds(), precise(x.ours()),
-                    i.flops() / x.ours().median() / 1e6, i.bytes() / x.ours().median() / 1e6, i.limitMs(gflops, gbs), x.percentOfLimit(gflops, gbs),
-                    i.isComputeBound(gflops, gbs) ? "arithmetic" : "memory");
+                    i.flops() / x.ours().median() / 1e6, i.bytes() / x.ours().median() / 1e6, x.ours().median() * x.percentOfLimit(gflops, gbs) / 100, x.percentOfLimit(gflops, gbs),
+                    x.isComputeBound(gflops, gbs) ? "arithmetic" : "memory");
         }
     }
 }
