@@ -48,6 +48,11 @@ abstract sealed class DeviceMemory implements AutoCloseable permits DeviceElemen
         return allocate(true, true, type, rows, cols, Math.max(1, cols));
     }
 
+    /** The same of any content: whoever makes it writes every element before reading it. */
+    public final Matrix temporaryUnset(DataType type, long rows, long cols) {
+        return allocate(true, false, type, rows, cols, Math.max(1, cols));
+    }
+
     private Matrix allocate(boolean temporary, boolean zeroed, DataType type, long rows, long cols, long leadingDimension) {
         enter();
         long bytes = Checks.bytes(type, rows, cols, leadingDimension);

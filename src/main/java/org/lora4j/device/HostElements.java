@@ -70,15 +70,26 @@ final class HostElements {
     /** Rows {@code from} to {@code to} of {@link Device#uniform}, into memory that begins with the first of them. */
     static void uniform(long seed, DataType type, MemorySegment target, long targetLd, long from, long to, long cols) {
         for (long i = from; i < to; i++) {
-            for (long j = 0; j < cols; j++) {
-                long index = i * cols + j;
-                long bits = seed + (index / 2 + 1) * 0x9e3779b97f4a7c15L;
-                bits = (bits ^ bits >>> 30) * 0xbf58476d1ce4e5b9L;
-                bits = (bits ^ bits >>> 27) * 0x94d049bb133111ebL;
-                bits ^= bits >>> 31;
-                type.set(target, (i - from) * targetLd + j, (int) (index % 2 == 0 ? bits : bits >>> 32) * 0x1p-31);
+            long first = (i - from) * targetLd;
+            if (type == DataType.FLOAT32) {
+                for (long j = 0; j < cols; j++) {
+                    target.setAtIndex(JAVA_FLOAT_UNALIGNED, first + j, (float) uniform(seed, i * cols + j));
+                }
+            } else {
+                for (long j = 0; j < cols; j++) {
+                    type.set(target, first + j, uniform(seed, i * cols + j));
+                }
             }
         }
+    }
+
+    /** Element {@code index} of what {@link Device#uniform} makes: half of a number of SplitMix64. */
+    private static double uniform(long seed, long index) {
+        long bits = seed + (index / 2 + 1) * 0x9e3779b97f4a7c15L;
+        bits = (bits ^ bits >>> 30) * 0xbf58476d1ce4e5b9L;
+        bits = (bits ^ bits >>> 27) * 0x94d049bb133111ebL;
+        bits ^= bits >>> 31;
+        return (int) (index % 2 == 0 ? bits : bits >>> 32) * 0x1p-31;
     }
 
     static void fill(Matrix a, double value) {

@@ -33,7 +33,7 @@ public final class ExactSvd implements TopSvd {
             if (rank < k) {
                 Triplets.complete(leadingU, leadingVt, rank, seed);
             }
-            Triplets.fixSigns(leadingU, leadingVt);
+            Triplets.fixSigns(leadingVt, i -> leadingU.columns(i, i + 1));
             double[] leading = Arrays.copyOf(values, k);
             device.gemm(1, g, Op.NONE, leadingVt, Op.TRANSPOSE, 0, gv);
             Certificate certificate = new Certificate(Residuals.of(gv, leadingU, leading), Residuals.capturedEnergy(leading, g, device.dot(g, g)), 0, 0, true);

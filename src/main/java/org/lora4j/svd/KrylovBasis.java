@@ -41,7 +41,7 @@ final class KrylovBasis implements AutoCloseable {
         this.block = block;
         try {
             reserve(steps * block);
-            r = device.temporary(type, g.cols(), block);
+            r = device.temporaryUnset(type, g.cols(), block);
         } catch (RuntimeException e) {
             close();
             throw e;
@@ -98,7 +98,7 @@ final class KrylovBasis implements AutoCloseable {
         Random random = new Random(width);
         device.copy(r, next);
         orthonormalise(next);
-        try (Matrix overlap = device.temporary(type, width, block)) {
+        try (Matrix overlap = device.temporaryUnset(type, width, block)) {
             for (int pass = 1; pass <= 12; pass++) { // one does, unless R is little more than rounding
                 device.gemm(1, before, Op.TRANSPOSE, next, Op.NONE, 0, overlap);
                 boolean apart = Math.abs(device.largest(overlap)) < APART;
@@ -144,7 +144,7 @@ final class KrylovBasis implements AutoCloseable {
      */
     private boolean orthonormalise(Matrix x) {
         int n = (int) x.cols();
-        try (Matrix l = device.temporary(type, n, n)) {
+        try (Matrix l = device.temporaryUnset(type, n, n)) {
             if (!Triplets.factor(x, l)) {
                 device.qr(x, l);
                 return false;
@@ -225,13 +225,12 @@ final class KrylovBasis implements AutoCloseable {
         if (v != null && v.cols() >= columns) {
             return;
         }
-        v = grown(v, g.cols(), columns);
-        y = grown(y, g.rows(), columns);
-        c = grown(c, columns, columns);
+        v = grown(v, device.temporaryUnset(type, g.cols(), columns));
+        y = grown(y, device.temporaryUnset(type, g.rows(), columns));
+        c = grown(c, device.temporary(type, columns, columns)); // zeros where only a triangle is written
     }
 
-    private Matrix grown(Matrix old, long rows, long columns) {
-        Matrix larger = device.temporary(type, rows, columns);
+    private Matrix grown(Matrix old, Matrix larger) {
         if (old != null) {
             try {
                 device.copy(old, larger.view(0, old.rows(), 0, old.cols()));

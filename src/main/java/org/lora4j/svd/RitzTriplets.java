@@ -47,7 +47,7 @@ final class RitzTriplets {
      * @param anyway whether they are wanted all the same
      */
     SingularTriplets solve(double tolerance, double accepted, boolean anyway, long seed) {
-        try (Matrix x = device.temporary(type, k, width); Matrix gram = device.temporary(type, block, block)) {
+        try (Matrix x = device.temporaryUnset(type, k, width); Matrix gram = device.temporaryUnset(type, block, block)) {
             double[] sigma = ritz(x);
             device.gemm(1, basis.r(), Op.TRANSPOSE, basis.r(), Op.NONE, 0, gram);
             double[] rr = gram.read();
@@ -75,7 +75,7 @@ final class RitzTriplets {
     /** Xᵀ, the leading k right vectors in V's coordinates, into x's rows; returns their singular values. */
     private double[] ritz(Matrix x) {
         double[] sigma2;
-        try (Matrix t = device.temporary(type, width, width)) {
+        try (Matrix t = device.temporaryUnset(type, width, width)) {
             device.copy(basis.c(), t);
             sigma2 = eigen(t, x);
         }
@@ -94,7 +94,7 @@ final class RitzTriplets {
 
     /** The leading eigenvectors of T, which is overwritten, into x's rows; returns their eigenvalues. */
     private double[] eigen(Matrix t, Matrix x) {
-        try (Matrix w = device.temporary(t.type(), 1, width)) {
+        try (Matrix w = device.temporaryUnset(t.type(), 1, width)) {
             device.symmetricEigen(t, w);
             double[] ascending = w.read();
             double[] leading = new double[k];
@@ -129,11 +129,12 @@ final class RitzTriplets {
     }
 
     private SingularTriplets triplets(Matrix x, double[] rr, double tolerance, double accepted, boolean anyway, long seed) {
-        Matrix vt = device.temporary(type, k, g.cols());
+        Matrix vt = device.temporaryUnset(type, k, g.cols());
         Matrix u = null;
-        try (Matrix l = device.temporary(type, k, k)) {
+        try (Matrix l = device.temporaryUnset(type, k, k)) {
             device.gemm(1, x, Op.NONE, basis.v(), Op.TRANSPOSE, 0, vt);
-            u = device.temporary(type, g.rows(), k);
+            Triplets.fixSigns(vt, i -> x.rows(i, i + 1)); // so U has them too
+            u = device.temporaryUnset(type, g.rows(), k);
             device.gemm(1, basis.y(), Op.NONE, x, Op.TRANSPOSE, 0, u); // G·(V·X)
             double[] sigma = new double[k];
             double[] residuals = new double[k];

@@ -1,6 +1,7 @@
 package org.lora4j.svd;
 
 import java.util.Random;
+import java.util.function.LongFunction;
 
 import org.lora4j.device.Device;
 import org.lora4j.device.Matrix;
@@ -94,19 +95,19 @@ final class Triplets {
         a.write(values);
     }
 
-    /** Gives each pair the sign that makes the entry of v of largest magnitude positive. */
-    static void fixSigns(Matrix u, Matrix vt) {
-        Device device = u.device();
-        for (long i = 0; i < u.cols(); i++) {
+    /** Gives each right vector, a row of Vᵀ, the sign that makes its entry of largest magnitude positive, and the same one to what belongs to it. */
+    static void fixSigns(Matrix vt, LongFunction<Matrix> belonging) {
+        Device device = vt.device();
+        for (long i = 0; i < vt.rows(); i++) {
             Matrix v = vt.rows(i, i + 1);
             double sign = device.largest(v) < 0 ? -1 : 1; // the counters don't tell which: it is the library's
             device.scale(sign, v);
-            device.scale(sign, u.columns(i, i + 1));
+            device.scale(sign, belonging.apply(i));
         }
     }
 
     /**
-     * Makes the result: descending, completed where the rank is low, signs fixed, σ scaled back. Takes over U and Vᵀ.
+     * Makes the result: descending, completed where the rank is low, σ scaled back. Takes over U and Vᵀ, whose signs are fixed.
      *
      * @param sigma of G/unit, descending but for near equals
      * @param norm2 ‖G‖²
@@ -124,8 +125,8 @@ final class Triplets {
         int rank = numericalRank(sigma, g);
         if (rank < sigma.length) {
             complete(u, vt, rank, seed);
+            fixSigns(vt, i -> u.columns(i, i + 1));
         }
-        fixSigns(u, vt);
         double[] values = new double[sigma.length];
         for (int i = 0; i < sigma.length; i++) {
             values[i] = sigma[i] * unit;
