@@ -193,36 +193,57 @@ final class HostElements {
     }
 
     static double largest(Matrix a) {
-        MemorySegment s = a.segment();
+        if (a.type() == DataType.FLOAT32) {
+            return largestFloat(a);
+        }
         double largest = 0;
         for (long i = 0; i < lines(a); i++) {
-            long from = i * a.leadingDimension();
-            long to = from + lineLength(a);
-            boolean known = a.type() == DataType.FLOAT32;
-            double most = known ? magnitude(s, from, to) : 0;
-            if (Double.isNaN(most)) {
-                return most;
+            double ofLine = largest(a.type(), a.segment(), i * a.leadingDimension(), lineLength(a));
+            if (Double.isNaN(ofLine)) {
+                return ofLine;
             }
-            for (long j = from; j < to && !(known && Math.abs(largest) >= most); j++) {
-                double x = a.type().get(s, j);
-                if (Double.isNaN(x)) {
-                    return x;
-                }
-                if (Math.abs(x) > Math.abs(largest)) {
-                    largest = x;
-                }
-            }
+            largest = Math.abs(ofLine) > Math.abs(largest) ? ofLine : largest;
         }
         return largest;
     }
 
-    /** The largest magnitude, or NaN: without their signs, floats are in the order of their bits, and NaN is the last. */
-    private static float magnitude(MemorySegment s, long from, long to) {
+    private static double largest(DataType type, MemorySegment s, long from, long length) {
+        double largest = 0;
+        for (long j = from; j < from + length; j++) {
+            double x = type.get(s, j);
+            largest = Math.abs(x) > Math.abs(largest) || Double.isNaN(x) ? x : largest; // nothing is larger than NaN
+        }
+        return largest;
+    }
+
+    /**
+     * First the magnitude, in loops that the JVM makes vectors of, then the element that has it. A loop that did both had an exit that depends on the data:
+     * the JVM (25) assumed that it would not be taken, and compiled the method anew each time that it was, for as long as the program ran.
+     */
+    private static float largestFloat(Matrix a) {
+        MemorySegment s = a.segment();
+        int most = 0;
+        long at = 0;
+        for (long i = 0; i < lines(a); i++) {
+            int magnitude = magnitude(s, i * a.leadingDimension(), lineLength(a));
+            if (magnitude > most) {
+                most = magnitude;
+                at = i * a.leadingDimension();
+            }
+        }
+        while (most > 0 && (s.getAtIndex(JAVA_INT_UNALIGNED, at) & Integer.MAX_VALUE) != most) {
+            at++;
+        }
+        return most == 0 ? 0 : s.getAtIndex(JAVA_FLOAT_UNALIGNED, at);
+    }
+
+    /** The bits of the largest magnitude, or of a NaN: without their signs, floats are in the order of their bits, and NaN is the last. */
+    private static int magnitude(MemorySegment s, long from, long length) {
         int largest = 0;
-        for (long j = from; j < to; j++) {
+        for (long j = from; j < from + length; j++) {
             largest = Math.max(largest, s.getAtIndex(JAVA_INT_UNALIGNED, j) & Integer.MAX_VALUE);
         }
-        return Float.intBitsToFloat(largest);
+        return largest;
     }
 
     private static long lines(Matrix a) {
