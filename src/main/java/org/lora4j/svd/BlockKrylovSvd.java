@@ -70,7 +70,7 @@ public final class BlockKrylovSvd implements TopSvd {
         boolean soon = (double) g.rows() * g.cols() * block > 32 * Math.pow(block * steps, 3);
         int first = soon && steps > least ? steps - 1 : steps;
         double sooner = tolerance / Math.max(1, 0.75 * least);
-        try (Device.PowerSteps steady = g.device().powerSteps(g, block); KrylovBasis basis = new KrylovBasis(g, block, soon ? steps : steps + 2)) {
+        try (Device.PowerSteps steady = g.device().powerSteps(g, block); KrylovBasis basis = new KrylovBasis(g, block, soon ? steps : Math.min(steps + 2, most))) {
             boolean grows = basis.start(seed);
             for (int goal = first; grows && basis.extend(goal); goal++) {
                 SingularTriplets found = basis.triplets(k).solve(tolerance, goal < steps ? sooner : tolerance, goal >= most, seed);

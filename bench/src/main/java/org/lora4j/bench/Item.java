@@ -85,7 +85,7 @@ record Item(Work work, int b, int m, int n, int r) {
     }
 
     /** The least time in milliseconds. */
-    double limitMs(double gflops, double gbs) {
+    private double limitMs(double gflops, double gbs) {
         return Math.max(flops() / gflops, bytes() / gbs) / 1e6;
     }
 
