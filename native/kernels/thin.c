@@ -116,18 +116,6 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
 #include "thin_variant.h"
 
-/* The team's variant; or half vectors, where whole ones would have no element in their other half. */
-static const thin_variant *variant_for(const lora4j_team *team, int wanted_half) {
-    const thin_variant *variant = CHOSEN(team, &thin);
-#if defined(__x86_64__)
-    if (variant == &thin_avx512 && wanted_half) {
-        return &thin_avx512_half;
-    }
-#endif
-    (void)wanted_half;
-    return variant;
-}
-
 /* AᵀB of two thin matrices. */
 static int is_inner(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k) {
     return transpose_a && !transpose_b && least(m, n) <= THIN && m <= WIDE && n <= WIDE && k >= LEAST_ROWS;
@@ -297,21 +285,23 @@ static thin transposed(thin s) {
 
 void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                          int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
-    thin s = {.m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c, .strip = strip_rows(), .spread = 1,
+    thin s = {.variant = CHOSEN(team, &thin), .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c,
+              .strip = strip_rows(), .spread = 1,
               .down_a = transpose_a ? 1 : lda, .across_a = transpose_a ? lda : 1, .down_b = transpose_b ? 1 : ldb, .across_b = transpose_b ? ldb : 1,
               .down_d = ldd, .across_d = 1, .down = ldc, .across = 1};
     if (is_inner(transpose_a, transpose_b, m, n, k)) {
         s = m <= n ? s : transposed(s); /* the wider one is read in vectors */
-        s.variant = variant_for(team, s.n < THIN && s.n % 16 > 0 && s.n % 16 <= 8);
+#if defined(__x86_64__)
+        if (s.variant == &thin_avx512 && s.n < THIN && s.n % 16 > 0 && s.n % 16 <= 8) {
+            s.variant = &thin_avx512_half; /* whole vectors would have no element in their other half */
+        }
+#endif
         inner(team, s);
     } else if (!transpose_a && (is_merge(transpose_a, m, n, k) || (is_thin(n, k) && !(transpose_b && m < n)))) {
-        s.variant = variant_for(team, 0);
         rows(team, s);
     } else if (transpose_b) {
-        s.variant = variant_for(team, 0);
         rows(team, transposed(s));
     } else {
-        s.variant = variant_for(team, 0);
         columns(team, m <= THIN ? s : transposed(s));
     }
 }
