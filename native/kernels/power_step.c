@@ -5,6 +5,9 @@
  * of which stays in the first-level cache, and the lanes are added at the end; for Z by single elements of Y. A tile of sums has
  * three of the one and GROUP of the other, so that there are two multiplications to each load. Each part of the rows has a Zᵀ of its own; they
  * are added in order.
+ *
+ * Where vectors are half a line of the cache or less, the block is copied as it is read for Y, line beside line of its rows, and read from
+ * there for Z: a tile goes down the rows, which may be a power of two apart, and then few places of the first-level cache are to hold them all.
  */
 #include "variants.h"
 
@@ -16,19 +19,25 @@ enum { PANEL = 512 };
 /* The most rows of G that are worked on at once. */
 enum { MOST_ROWS = 48 };
 
+/* Floats in a line of the cache. */
+enum { LINE = 16 };
+
+/* The most groups of V's columns whose lanes are kept at once. */
+enum { TOGETHER = 16 };
+
 /* Floating-point operations below which one thread does it all: some 10 µs. */
 enum { ALONE = 1000000 };
 
 /* How the next block is asked for meanwhile: what is best was found by trying. */
 typedef struct {
     int64_t rows;   /* this many rows after those of a tile, while Y is made */
-    int across;     /* while Z is made, and memory would be idle: all of it, in the order of the work; or its first third, line after line */
+    int across;     /* while Z is made, and memory would be idle: all of it, in the order of the work; or its first part, line after line */
     double cache;   /* the part of the second-level cache that a block takes */
 } asking;
 
-static asking asking_ahead(int64_t columns, int with_z) {
-    if (is_amd()) { /* 9 rows have been asked for before, but what is more than it can note is dropped */
-        return with_z ? (asking){9, 1, 0.4} : (asking){3, 0, 0.5};
+static asking asking_ahead(int64_t columns, int with_z, int copied) {
+    if (is_amd()) { /* what is more than it can note is dropped */
+        return !with_z ? (asking){3, 0, 0.5} : copied ? (asking){3, 1, columns > 8 ? 0.7 : 0.45} : (asking){9, 1, 0.4}; /* 9 have been asked for before */
     }
     return (asking){3, 0, columns > 32 ? 0.4 : 0.2}; /* many columns' Vᵀ and Zᵀ are read anew for each block */
 }
@@ -39,6 +48,7 @@ typedef struct step step;
 typedef struct {
     int64_t vector;         /* floats in a vector */
     int64_t group;          /* columns of V that are worked on at once */
+    int copies;             /* whether a block is copied for Z, and read for all groups of V's columns, panel by panel */
     void (*transpose_v)(const step *s, int64_t j, int64_t vectors);
     double (*run)(const step *s, int64_t from, int64_t to, float *zt, float *memory);
     void (*add_parts)(const step *s, int64_t from, int64_t to);
@@ -54,13 +64,16 @@ struct step {
     int64_t ldg, ldv, ldy, ldz;
     int64_t rows;           /* of G that are worked on at once */
     asking ahead;           /* for the next such rows */
+    int64_t together;       /* groups of V's columns whose lanes are kept at once */
+    int copies;             /* whether a block is copied: of each line's columns of G its rows */
     int parts;              /* of the rows of G */
     int shares;             /* of its columns: the panels */
     int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
     float *vt;              /* np×kp: for each panel and each group the panel's vectors of Vᵀ, GROUP of them for each place */
     int64_t sums;           /* floats of a part's Zᵀ */
     float *zt;              /* for each part: for each three vectors of a row of G and each group of columns of V their sums */
-    float *blocks;          /* for each member */
+    float *blocks;          /* for each member, between apart */
+    int64_t between;
     lora4j_dot *dot;        /* where ‖G‖² is wanted */
     double *norms;          /* the parts' */
     int64_t scratch;        /* floats of all this */
@@ -72,15 +85,25 @@ static inline int64_t panel_vectors(const step *s, int64_t j) {
     return columns < s->variant->vector ? 1 : columns / s->variant->vector;
 }
 
-/* Floats that a member needs for a block: its rows of Y, the lanes of a group of them, and less than a vector of each row of G. */
+/* Floats that a member needs for a row of a block: its copy, its row of Y, the lanes of some groups of that, and less than a vector of the row. */
+static int64_t row_floats(const step *s) {
+    return (s->copies ? round_up(s->n, LINE) : 0) + s->kp + (s->together * s->variant->group + 1) * s->variant->vector;
+}
+
 static int64_t block_floats(const step *s) {
-    return round_up(s->rows * (s->kp + (s->variant->group + 1) * s->variant->vector), 16);
+    return round_up(s->rows * row_floats(s), LINE);
+}
+
+/* Whether the memory of a product's operands, which is idle, has room for the blocks. */
+static int fits_product(const step *s) {
+    return block_floats(s) <= lora4j_product_floats();
 }
 
 #if defined(__x86_64__)
 #define NAME(x) JOIN(x, avx512)
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 16
+#define COPIES 0
 #define GROUP 8
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "power_step_variant.h"
@@ -88,6 +111,7 @@ static int64_t block_floats(const step *s) {
 #define NAME(x) JOIN(x, avx2)
 #define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
 #define VECTOR 8
+#define COPIES 1
 #define GROUP 4
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "power_step_variant.h"
@@ -96,6 +120,7 @@ static int64_t block_floats(const step *s) {
 #define NAME(x) JOIN(x, portable)
 #define TARGET
 #define VECTOR 4
+#define COPIES 1
 #define GROUP 4
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
 #include "power_step_variant.h"
@@ -108,12 +133,15 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     s.kp = round_up(k, s.variant->group);
     const double operations = (ldz ? 4.0 : 2.0) * (double)m * (double)n * (double)k;
     s.parts = operations < ALONE ? 1 : (int)(m < threads ? m : threads);
-    s.ahead = asking_ahead(s.kp, ldz != 0);
-    const int64_t cached = (int64_t)(s.ahead.cache * (double)lora4j_second_level_cache()) / (n * (int64_t)sizeof(float)) / 3 * 3;
-    s.rows = cached < 3 ? 3 : cached < MOST_ROWS ? cached : MOST_ROWS;
+    s.copies = s.variant->copies && ldz;
+    s.together = s.variant->copies ? least(s.kp / s.variant->group, TOGETHER) : 1;
+    s.ahead = asking_ahead(s.kp, ldz != 0, s.copies);
+    const int64_t cached = (int64_t)(s.ahead.cache * (double)lora4j_second_level_cache()) / (n * (int64_t)sizeof(float));
+    const int64_t rows = least(MOST_ROWS, least(cached, lora4j_product_floats() / row_floats(&s)));
+    s.rows = rows < 3 ? 3 : rows / 3 * 3;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;
     s.sums = ldz ? round_up(round_up(n, 3 * s.variant->vector) * s.kp, 16) : 0;
-    s.scratch = round_up(s.np * s.kp, 16) * !s.vt_in_z + s.sums * s.parts + block_floats(&s) * threads + 2 * s.parts;
+    s.scratch = round_up(s.np * s.kp, 16) * !s.vt_in_z + s.sums * s.parts + (fits_product(&s) ? 0 : block_floats(&s) * threads) + 2 * s.parts;
     return s;
 }
 
@@ -134,7 +162,7 @@ static void transpose_v(const void *job, int panel, int member) {
 static void work_on_part(const void *job, int part, int member) {
     const step *s = job;
     float *zt = s->z ? s->zt + part * s->sums : NULL;
-    s->norms[part] = s->variant->run(s, s->m * part / s->parts, s->m * (part + 1) / s->parts, zt, s->blocks + member * block_floats(s));
+    s->norms[part] = s->variant->run(s, s->m * part / s->parts, s->m * (part + 1) / s->parts, zt, s->blocks + member * s->between);
 }
 
 /* Z's rows of a share of the tiles: the parts' sums. */
@@ -157,9 +185,17 @@ void lora4j_spower_step(lora4j_team *team, int64_t m, int64_t n, int64_t k, cons
     s.z = z;
     s.ldz = ldz;
     s.vt = s.vt_in_z ? z : scratch;
-    s.blocks = (float *)scratch + (s.vt_in_z ? 0 : round_up(s.np * s.kp, 16));
-    s.zt = s.blocks + block_floats(&s) * lora4j_team_threads(team);
-    s.norms = (double *)(s.zt + s.sums * s.parts);
+    s.zt = (float *)scratch + (s.vt_in_z ? 0 : round_up(s.np * s.kp, 16));
+    float *rest = s.zt + s.sums * s.parts;
+    if (fits_product(&s)) {
+        s.blocks = team->packed;
+        s.between = lora4j_product_floats();
+    } else {
+        s.blocks = rest;
+        s.between = block_floats(&s);
+        rest += s.between * lora4j_team_threads(team);
+    }
+    s.norms = (double *)rest;
     s.dot = norm2 ? lora4j_team_dot(team) : NULL;
     s.shares = (int)((n + PANEL - 1) / PANEL);
     lora4j_members_run(team->members, transpose_v, &s, s.shares);

@@ -4,12 +4,17 @@
      TARGET     the function attribute that allows its instructions
      VECTOR     floats in a vector
      GROUP      columns of V that are worked on at once: the registers hold 3·GROUP sums
+     COPIES     whether a block of G is copied for Z
      MULTIPLY_ADD(SUM, A, B)  SUM += A·B with all three in registers */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
 typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 
 #define UNROLL _Pragma("GCC unroll 16")
+#define INLINE static inline __attribute__((always_inline)) TARGET
+
+/* Vectors of a line of the cache, and lines that a tile of Z touches in a row of G. */
+enum { NAME(line) = LINE / VECTOR, NAME(lines) = (3 * VECTOR + LINE - 1) / LINE };
 
 /* Vᵀ's vectors for the rows of V from j on. */
 static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) {
@@ -36,73 +41,116 @@ static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) 
     }
 }
 
-/* Adds products of ROWS rows of a panel of G with a group of Vᵀ to the lanes of their elements of Y. What stands `ahead` floats after them,
-   which need not be there, is asked for meanwhile: the processor's own prefetching begins anew with every panel's row. */
-#define FORWARD(ROWS) \
-    static __attribute__((noinline)) TARGET void NAME(forward_##ROWS)(const float *restrict g, int64_t ldg, const float *restrict vt, int64_t vectors, \
-                                                                      float *restrict lanes, int add, int64_t ahead) { \
-        NAME(vec) sum[ROWS][GROUP]; \
-        UNROLL for (int r = 0; r < ROWS; r++) { \
-            UNROLL for (int c = 0; c < GROUP; c++) { \
-                sum[r][c] = add ? *(const NAME(vec) *)(lanes + (r * GROUP + c) * VECTOR) : (NAME(vec)){0}; \
-            } \
-        } \
-        for (int64_t i = 0; i < vectors; i++) { \
-            NAME(vec) row[ROWS]; \
-            UNROLL for (int r = 0; r < ROWS; r++) { \
-                row[r] = *(const NAME(vec) *)(g + r * ldg + i * VECTOR); \
-                if (ROWS == 3) { \
-                    __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * (r * ldg + i * VECTOR + ahead)), 0, 2); \
-                } \
-            } \
-            UNROLL for (int c = 0; c < GROUP; c++) { \
-                const NAME(vec) column = *(const NAME(vec) *)(vt + c * VECTOR); \
-                UNROLL for (int r = 0; r < ROWS; r++) { \
-                    MULTIPLY_ADD(sum[r][c], row[r], column) \
-                } \
-            } \
-            vt += GROUP * VECTOR; \
-        } \
-        UNROLL for (int r = 0; r < ROWS; r++) { \
-            UNROLL for (int c = 0; c < GROUP; c++) { \
-                *(NAME(vec) *)(lanes + (r * GROUP + c) * VECTOR) = sum[r][c]; \
-            } \
-        } \
+/* Adds products of COUNT vectors of ROWS rows of G and of a group of Vᵀ to the lanes of their elements of Y; copies them too, unless copy is NULL. */
+INLINE void NAME(add_vectors)(const int ROWS, const int COUNT, const float *restrict g, int64_t ldg, const float *restrict vt, NAME(vec) sum[3][GROUP],
+                              float *restrict copy) {
+    UNROLL for (int i = 0; i < COUNT; i++) {
+        NAME(vec) row[3];
+        UNROLL for (int r = 0; r < ROWS; r++) {
+            row[r] = *(const NAME(vec) *)(g + r * ldg + i * VECTOR);
+            if (copy) {
+                *(NAME(vec) *)(copy + r * LINE + i * VECTOR) = row[r];
+            }
+        }
+        UNROLL for (int c = 0; c < GROUP; c++) {
+            const NAME(vec) column = *(const NAME(vec) *)(vt + (i * GROUP + c) * VECTOR);
+            UNROLL for (int r = 0; r < ROWS; r++) {
+                MULTIPLY_ADD(sum[r][c], row[r], column)
+            }
+        }
     }
-FORWARD(1)
-FORWARD(2)
-FORWARD(3)
+}
 
-/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. For each row, as many vectors are asked for as asked tells, from next
-   on, of rows that are next_ld floats apart and need not be there. */
+/* The same for a panel. What stands `ahead` floats after the rows, where that is not 0, is asked for meanwhile; it need not be there. The
+   processor's own prefetching begins anew with every panel's row. Copied are lines that are line_ld floats apart. */
+INLINE void NAME(add_panel)(const int ROWS, const int ASKS, const float *restrict g, int64_t ldg, const float *restrict vt, int64_t vectors, float *restrict lanes,
+                            int add, int64_t ahead, float *restrict copy, int64_t line_ld) {
+    NAME(vec) sum[3][GROUP];
+    UNROLL for (int r = 0; r < ROWS; r++) {
+        UNROLL for (int c = 0; c < GROUP; c++) {
+            sum[r][c] = add ? *(const NAME(vec) *)(lanes + (r * GROUP + c) * VECTOR) : (NAME(vec)){0};
+        }
+    }
+    int64_t i = 0;
+    for (; i + NAME(line) <= vectors; i += NAME(line)) {
+        UNROLL for (int r = 0; r < ROWS && ASKS; r++) {
+            __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * (r * ldg + i * VECTOR + ahead)), 0, 2);
+        }
+        NAME(add_vectors)(ROWS, NAME(line), g + i * VECTOR, ldg, vt + i * GROUP * VECTOR, sum, copy);
+        copy = copy ? copy + line_ld : NULL;
+    }
+    for (; i < vectors; i++) {
+        NAME(add_vectors)(ROWS, 1, g + i * VECTOR, ldg, vt + i * GROUP * VECTOR, sum, copy);
+        copy = copy ? copy + VECTOR : NULL;
+    }
+    UNROLL for (int r = 0; r < ROWS; r++) {
+        UNROLL for (int c = 0; c < GROUP; c++) {
+            *(NAME(vec) *)(lanes + (r * GROUP + c) * VECTOR) = sum[r][c];
+        }
+    }
+}
+
+#define ADD_PANEL(ROWS, ASKS) \
+    if (COPIES && copy) { \
+        NAME(add_panel)(ROWS, ASKS, g, ldg, vt, vectors, lanes, add, ahead, copy, line_ld); \
+    } else { \
+        NAME(add_panel)(ROWS, ASKS, g, ldg, vt, vectors, lanes, add, ahead, NULL, 0); \
+    }
+static __attribute__((noinline)) TARGET void NAME(forward)(int64_t rows, const float *g, int64_t ldg, const float *vt, int64_t vectors, float *lanes, int add,
+                                                           int64_t ahead, float *copy, int64_t line_ld) {
+    if (rows == 1) {
+        ADD_PANEL(1, 0)
+    } else if (rows == 2) {
+        ADD_PANEL(2, 0)
+    } else if (ahead == 0) {
+        ADD_PANEL(3, 0)
+    } else {
+        ADD_PANEL(3, 1)
+    }
+}
+
+/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ; the second and third vectors are so many floats after the first. For each
+   row, ASKED lines are asked for, from next on, of rows that are next_ld floats apart and need not be there. */
+INLINE void NAME(add_tile)(const int WIDTH, const int ASKED, int64_t rows, const float *restrict g, int64_t second, int64_t third, int64_t ldg, const float *restrict y,
+                           int64_t kp, float *restrict zt, int add, uintptr_t next, int64_t next_ld) {
+    NAME(vec) sum[GROUP][3];
+    UNROLL for (int c = 0; c < GROUP; c++) {
+        UNROLL for (int w = 0; w < WIDTH; w++) {
+            sum[c][w] = add ? *(const NAME(vec) *)(zt + (c * 3 + w) * VECTOR) : (NAME(vec)){0};
+        }
+    }
+    _Pragma("GCC unroll 2") for (int64_t r = 0; r < rows; r++) {
+        const float *from = g + r * ldg;
+        NAME(vec) row[3];
+        UNROLL for (int l = 0; l < ASKED; l++) {
+            __builtin_prefetch((const void *)(next + sizeof(float) * (r * next_ld + l * LINE)), 0, 2);
+        }
+        UNROLL for (int w = 0; w < WIDTH; w++) {
+            row[w] = *(const NAME(vec) *)(from + (w == 0 ? 0 : w == 1 ? second : third));
+        }
+        UNROLL for (int c = 0; c < GROUP; c++) {
+            const NAME(vec) of_y = y[r * kp + c] - (NAME(vec)){0};
+            UNROLL for (int w = 0; w < WIDTH; w++) {
+                MULTIPLY_ADD(sum[c][w], of_y, row[w])
+            }
+        }
+    }
+    UNROLL for (int c = 0; c < GROUP; c++) {
+        UNROLL for (int w = 0; w < WIDTH; w++) {
+            *(NAME(vec) *)(zt + (c * 3 + w) * VECTOR) = sum[c][w];
+        }
+    }
+}
+
 #define BACKWARD(WIDTH) \
-    static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *restrict g, int64_t ldg, const float *restrict y, int64_t kp, \
-                                                                        float *restrict zt, int add, int asked, uintptr_t next, int64_t next_ld) { \
-        NAME(vec) sum[GROUP][WIDTH]; \
-        UNROLL for (int c = 0; c < GROUP; c++) { \
-            UNROLL for (int w = 0; w < WIDTH; w++) { \
-                sum[c][w] = add ? *(const NAME(vec) *)(zt + (c * 3 + w) * VECTOR) : (NAME(vec)){0}; \
-            } \
-        } \
-        for (int64_t r = 0; r < rows; r++) { \
-            NAME(vec) row[WIDTH]; \
-            UNROLL for (int w = 0; w < WIDTH; w++) { \
-                row[w] = *(const NAME(vec) *)(g + r * ldg + w * VECTOR); \
-                if (w < asked) { \
-                    __builtin_prefetch((const void *)(next + sizeof(float) * (r * next_ld + w * VECTOR)), 0, 2); \
-                } \
-            } \
-            UNROLL for (int c = 0; c < GROUP; c++) { \
-                const NAME(vec) of_y = y[r * kp + c] - (NAME(vec)){0}; \
-                UNROLL for (int w = 0; w < WIDTH; w++) { \
-                    MULTIPLY_ADD(sum[c][w], of_y, row[w]) \
-                } \
-            } \
-        } \
-        UNROLL for (int c = 0; c < GROUP; c++) { \
-            UNROLL for (int w = 0; w < WIDTH; w++) { \
-                *(NAME(vec) *)(zt + (c * 3 + w) * VECTOR) = sum[c][w]; \
-            } \
+    static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *g, int64_t second, int64_t third, int64_t ldg, const float *y, int64_t kp, \
+                                                                        float *zt, int add, int64_t asked, uintptr_t next, int64_t next_ld) { \
+        if (asked == 0) { \
+            NAME(add_tile)(WIDTH, 0, rows, g, second, third, ldg, y, kp, zt, add, 0, 0); \
+        } else if (asked == 1) { \
+            NAME(add_tile)(WIDTH, 1, rows, g, second, third, ldg, y, kp, zt, add, next, next_ld); \
+        } else { \
+            NAME(add_tile)(WIDTH, NAME(lines), rows, g, second, third, ldg, y, kp, zt, add, next, next_ld); \
         } \
     }
 BACKWARD(1)
@@ -118,12 +166,16 @@ static TARGET void NAME(pad)(const step *s, const float *g, int64_t rows, int64_
     }
 }
 
-/* The sums of GROUP vectors' lanes: neighbours are added, of two vectors in one, until a vector has all sums. */
-static inline __attribute__((always_inline)) TARGET void NAME(add_lanes)(const float *lanes, float *y) {
-    NAME(lanes) even, odd;
+/* The sums of GROUP vectors' lanes: neighbours are added, of two vectors in one, until a vector has all sums; first within each four, then whole fours. */
+INLINE void NAME(add_lanes)(const float *lanes, float *y) {
+    enum { FOURS = VECTOR / 4 };
+    NAME(lanes) even, odd, even_fours, odd_fours;
     UNROLL for (int i = 0; i < VECTOR; i++) {
-        even[i] = 2 * i;
-        odd[i] = 2 * i + 1;
+        const int four = i / 4, place = i % 4;
+        even[i] = 4 * four + 2 * (place % 2) + (place < 2 ? 0 : VECTOR);
+        odd[i] = even[i] + 1;
+        even_fours[i] = 4 * (2 * (four % ((FOURS + 1) / 2))) + place + (2 * four < FOURS ? 0 : VECTOR);
+        odd_fours[i] = even_fours[i] + 4;
     }
     NAME(vec) sum[GROUP];
     UNROLL for (int c = 0; c < GROUP; c++) {
@@ -136,57 +188,70 @@ static inline __attribute__((always_inline)) TARGET void NAME(add_lanes)(const f
         UNROLL for (int c = 0; c < GROUP; c++) {
             if (c < left) {
                 NAME(vec) one = sum[2 * c * two], other = sum[(2 * c + 1) * two];
-                sum[c] = SHUFFLE(one, other, even) + SHUFFLE(one, other, odd);
+                sum[c] = width > FOURS ? SHUFFLE(one, other, even) + SHUFFLE(one, other, odd) : SHUFFLE(one, other, even_fours) + SHUFFLE(one, other, odd_fours);
             }
         }
     }
     memcpy(y, &sum[0], GROUP * sizeof(float));
 }
 
-/* Y of a block's rows, for which lanes has room for a group. */
-static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y) {
-    for (int64_t group = 0; group < s->kp / GROUP; group++) {
+/* Where a block's copy has the vector of its first row from column j on. */
+INLINE float *NAME(copied)(const step *s, float *copy, int64_t j) {
+    return copy + j / LINE * LINE * s->rows + j % LINE;
+}
+
+/* Y of a block's rows, for which lanes has room for some groups. */
+static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y, float *copy) {
+    const int64_t groups = s->kp / GROUP;
+    for (int64_t first = 0, end; first < groups; first = end) {
+        end = least(first + s->together, groups);
         for (int64_t j = 0, vectors; j < s->n; j += vectors * VECTOR) {
             vectors = panel_vectors(s, j);
             const int whole = j + VECTOR <= s->n;
-            const float *vt = s->vt + j * s->kp + group * vectors * GROUP * VECTOR, *from = whole ? g + j : tail;
+            const float *from = whole ? g + j : tail;
             const int64_t ld = whole ? s->ldg : VECTOR;
-            int64_t r = 0;
-            for (; r + 3 <= rows; r += 3) {
-                NAME(forward_3)(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->ahead.rows * ld : 0);
-            }
-            if (r < rows) {
-                (rows - r == 2 ? NAME(forward_2) : NAME(forward_1))(from + r * ld, ld, vt, vectors, lanes + r * GROUP * VECTOR, j > 0, group == 0 ? s->ahead.rows * ld : 0);
+            for (int64_t group = first; group < end; group++) {
+                const float *vt = s->vt + j * s->kp + group * vectors * GROUP * VECTOR;
+                for (int64_t r = 0; r < rows; r += 3) {
+                    NAME(forward)(rows - r, from + r * ld, ld, vt, vectors, lanes + ((group - first) * rows + r) * GROUP * VECTOR, j > 0,
+                                  group == 0 ? s->ahead.rows * ld : 0, group == 0 && copy ? NAME(copied)(s, copy, j) + r * LINE : NULL, LINE * s->rows);
+                }
             }
         }
-        for (int64_t r = 0; r < rows; r++) {
-            NAME(add_lanes)(lanes + r * GROUP * VECTOR, y + r * s->kp + group * GROUP);
+        for (int64_t group = first; group < end; group++) {
+            for (int64_t r = 0; r < rows; r++) {
+                NAME(add_lanes)(lanes + ((group - first) * rows + r) * GROUP * VECTOR, y + r * s->kp + group * GROUP);
+            }
         }
     }
 }
 
-/* What a block adds to Zᵀ; whether another block follows. */
-static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add, int more) {
+/* What a block, or its copy, adds to Zᵀ; whether another block follows. */
+static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add, int more, float *copy) {
+    const int64_t groups = s->kp / GROUP, n = copy ? s->np : s->n, ld = copy ? LINE : s->ldg;
+    const int64_t each = copy && groups > 1 ? 1 : NAME(lines); /* lines that a group asks for, across */
     const uintptr_t after = (uintptr_t)g + sizeof(float) * rows * s->ldg;
     int64_t row = 0, column = 0; /* of what follows, where it is asked for line after line */
     for (int64_t j = 0; j < s->np; j += 3 * VECTOR) {
         const uintptr_t next = after + sizeof(float) * (s->ahead.across ? j : row * s->ldg + column);
-        const int64_t next_ld = s->ahead.across ? s->ldg : VECTOR;
-        for (column += rows * VECTOR; column >= s->n; column -= s->n) {
+        const int64_t next_ld = s->ahead.across ? s->ldg : LINE, whole = least((n - j) / VECTOR, 3);
+        for (column += rows * LINE; column >= s->n; column -= s->n) {
             row++;
         }
-        for (int64_t group = 0; group < s->kp / GROUP; group++) {
+        const float *from = copy ? NAME(copied)(s, copy, j) : g + j;
+        const int64_t second = copy ? NAME(copied)(s, copy, j + VECTOR) - from : VECTOR, third = copy ? NAME(copied)(s, copy, j + 2 * VECTOR) - from : 2 * VECTOR;
+        for (int64_t group = 0; group < groups; group++) {
             const float *of_y = y + group * GROUP;
-            const int asked = !more || group > 0 ? 0 : s->ahead.across ? 3 : 1;
-            float *to = zt + (j / (3 * VECTOR) * (s->kp / GROUP) + group) * GROUP * 3 * VECTOR;
-            const int64_t whole = s->n - j >= 3 * VECTOR ? 3 : (s->n - j) / VECTOR;
+            const int64_t asked = !more ? 0 : s->ahead.across ? least(NAME(lines) - group * each, each) : group == 0;
+            const uintptr_t here = next + sizeof(float) * LINE * group * each;
+            float *to = zt + (j / (3 * VECTOR) * groups + group) * GROUP * 3 * VECTOR;
             switch (whole) {
-                case 3: NAME(backward_3)(rows, g + j, s->ldg, of_y, s->kp, to, add, asked, next, next_ld); break;
-                case 2: NAME(backward_2)(rows, g + j, s->ldg, of_y, s->kp, to, add, asked, next, next_ld); break;
-                case 1: NAME(backward_1)(rows, g + j, s->ldg, of_y, s->kp, to, add, asked, next, next_ld); break;
+                case 3: NAME(backward_3)(rows, from, second, third, ld, of_y, s->kp, to, add, asked, here, next_ld); break;
+                case 2: NAME(backward_2)(rows, from, second, third, ld, of_y, s->kp, to, add, asked, here, next_ld); break;
+                case 1: NAME(backward_1)(rows, from, second, third, ld, of_y, s->kp, to, add, asked, here, next_ld); break;
             }
-            if (whole < 3 && s->n % VECTOR != 0) {
-                NAME(backward_1)(rows, tail, VECTOR, of_y, s->kp, to + whole * VECTOR, add, 0, 0, 0);
+            if (whole < 3 && n % VECTOR != 0) {
+                NAME(backward_1)(rows, tail, 0, 0, VECTOR, of_y, s->kp, to + whole * VECTOR, add, 0, 0, 0);
             }
         }
     }
@@ -195,18 +260,19 @@ static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, c
 /* The rows from one to another: their Y, what they add to Zᵀ, and their ‖G‖² where it is wanted, while they are in the cache. */
 static TARGET double NAME(run)(const step *s, int64_t from, int64_t to, float *zt, float *memory) {
     double norm2 = 0;
-    float *y = memory, *lanes = y + s->rows * s->kp, *tail = lanes + s->rows * GROUP * VECTOR;
+    float *copy = s->copies ? memory : NULL, *y = memory + (s->copies ? s->rows * round_up(s->n, LINE) : 0);
+    float *lanes = y + s->rows * s->kp, *tail = lanes + s->rows * s->together * GROUP * VECTOR;
     for (int64_t i = from; i < to; i += s->rows) {
         const int64_t rows = to - i < s->rows ? to - i : s->rows;
         const float *g = s->g + i * s->ldg;
         NAME(pad)(s, g, rows, s->n / VECTOR * VECTOR, tail);
-        NAME(rows_of_y)(s, g, rows, tail, lanes, y);
+        NAME(rows_of_y)(s, g, rows, tail, lanes, y, copy);
         for (int64_t r = 0; r < rows; r++) {
             memcpy(s->y + (i + r) * s->ldy, y + r * s->kp, s->k * sizeof(float));
             norm2 += s->dot ? s->dot(g + r * s->ldg, g + r * s->ldg, s->n) : 0;
         }
         if (zt) {
-            NAME(add_to_z)(s, g, rows, tail, y, zt, i > from, i + rows < to);
+            NAME(add_to_z)(s, g, rows, tail, y, zt, i > from, i + rows < to, copy);
         }
     }
     return norm2;
@@ -243,13 +309,15 @@ static TARGET void NAME(add_parts)(const step *s, int64_t from, int64_t to) {
     }
 }
 
-static const power_variant NAME(power) = {VECTOR, GROUP, NAME(transpose_v), NAME(run), NAME(add_parts)};
+static const power_variant NAME(power) = {VECTOR, GROUP, COPIES, NAME(transpose_v), NAME(run), NAME(add_parts)};
 
-#undef FORWARD
+#undef ADD_PANEL
 #undef BACKWARD
 #undef UNROLL
+#undef INLINE
 #undef NAME
 #undef TARGET
 #undef VECTOR
 #undef GROUP
+#undef COPIES
 #undef MULTIPLY_ADD

@@ -33,9 +33,9 @@ enum { LEAST_ROWS = 64 };
 enum { MOST_ROWS = 96, MOST_CHUNKS = 64 };
 
 /* Rows of a strip of the columns' form. With 96 Intel's processors take a tenth to twice as much time, above all where rows are a power of two apart and
-   few places of the caches are to hold them all; on AMD's no other number was tried. */
-static int64_t strip_rows(void) {
-    return is_amd() ? MOST_ROWS : 32;
+   few places of the caches are to hold them all; on AMD's with AVX-512 fewer take longer, with AVX2, and tiles copied, 48 are best of 12 to 96. */
+static int64_t strip_rows(int copies) {
+    return !is_amd() ? 32 : copies ? 48 : MOST_ROWS;
 }
 
 /* Products of two elements below which one thread does it all: about a microsecond. */
@@ -69,6 +69,7 @@ typedef struct {
 struct thin_variant {
     int64_t vector, group;  /* floats in a vector, and lines of the matrix that is not in vectors that are worked on at once */
     int64_t spread;         /* the most products of a sum that are made at once */
+    int copies;             /* whether a tile of the columns' form is copied */
     lora4j_work *sum_chunk, *multiply_rows, *multiply_columns;
 };
 
@@ -88,6 +89,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 16
 #define GROUP 8
+#define COPIES 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf32x4 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
 #include "thin_variant.h"
@@ -97,6 +99,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 8
 #define GROUP 8
+#define COPIES 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "thin_variant.h"
 
@@ -104,6 +107,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
 #define VECTOR 8
 #define GROUP 4
+#define COPIES 1
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf128 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
 #include "thin_variant.h"
@@ -113,6 +117,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET
 #define VECTOR 4
 #define GROUP 4
+#define COPIES 1
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
 #include "thin_variant.h"
 
@@ -286,9 +291,10 @@ static thin transposed(thin s) {
 void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                          int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
     thin s = {.variant = CHOSEN(team, &thin), .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c,
-              .strip = strip_rows(), .spread = 1,
+              .spread = 1,
               .down_a = transpose_a ? 1 : lda, .across_a = transpose_a ? lda : 1, .down_b = transpose_b ? 1 : ldb, .across_b = transpose_b ? ldb : 1,
               .down_d = ldd, .across_d = 1, .down = ldc, .across = 1};
+    s.strip = strip_rows(s.variant->copies);
     if (is_inner(transpose_a, transpose_b, m, n, k)) {
         s = m <= n ? s : transposed(s); /* the wider one is read in vectors */
 #if defined(__x86_64__)

@@ -4,6 +4,8 @@
      TARGET     the function attribute that allows its instructions
      VECTOR     floats in a vector
      GROUP      columns, or rows, of A for which sums are made at once, 4 or 8: the registers hold 3·GROUP
+     COPIES     whether a tile of the columns' form is copied while the first lines of A meet it: its rows may be a power of two apart, and then few places
+                of the first-level cache are to hold them all
      FOUR_TIMES(TO, FROM)  TO, a vector, = the four floats at FROM again and again; where there is one
      MULTIPLY_ADD(SUM, A, B)  SUM += A·B with all three in registers */
 
@@ -11,6 +13,11 @@ typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_
 typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 
 #define UNROLL _Pragma("GCC unroll 16")
+#if COPIES
+#define UNROLL_TWICE _Pragma("GCC unroll 2") /* so narrow vectors' loops are short of instructions */
+#else
+#define UNROLL_TWICE
+#endif
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 /* A vector of SPREAD floats again and again. */
@@ -34,9 +41,10 @@ INLINE NAME(vec) NAME(repeated)(const int SPREAD, const float *a) {
 
 /* Adds to COUNT·WIDTH sums: element p of a line of A, `down` from one to the next and `along` within, by the p-th vectors of B. Of these products SPREAD
    that follow each other are made at once, by as many lanes for each column. Meanwhile is asked for, with LINES_OF_A, the COUNT lines of A that follow;
-   with each product, FETCHED lines of the cache that lie `ahead` bytes beyond a row of B. */
+   with each product, FETCHED vectors at next, of rows that are next_ld floats apart. B's vectors are copied, unless copy is NULL. */
 INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREAD, const int LINES_OF_A, const int FETCHED, int64_t products,
-                               const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, int64_t ahead, NAME(vec) all[GROUP][3]) {
+                               const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, uintptr_t next, int64_t next_ld,
+                               float *restrict copy, NAME(vec) all[GROUP][3]) {
     enum { LINE = 16 };
     NAME(vec) sum[GROUP][3]; /* in registers */
     UNROLL for (int c = 0; c < COUNT; c++) {
@@ -49,12 +57,15 @@ INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREA
         UNROLL for (int c = 0; c < COUNT && LINES_OF_A; c++) {
             __builtin_prefetch((const void *)((uintptr_t)a + sizeof(float) * ((COUNT + c) * down + from)), 0, 2);
         }
-        for (int64_t p = from; p < to; p += SPREAD) {
+        UNROLL_TWICE for (int64_t p = from; p < to; p += SPREAD) {
             NAME(vec) of_b[3];
             UNROLL for (int w = 0; w < WIDTH; w++) {
                 of_b[w] = *(const NAME(vec) *)(b + p * ldb + w * VECTOR);
                 if (w < FETCHED) {
-                    __builtin_prefetch((const void *)((uintptr_t)b + sizeof(float) * (p * ldb + w * VECTOR) + ahead), 0, 2);
+                    __builtin_prefetch((const void *)(next + sizeof(float) * (p * next_ld + w * VECTOR)), 0, 2);
+                }
+                if (copy) {
+                    *(NAME(vec) *)(copy + (p * WIDTH + w) * VECTOR) = of_b[w];
                 }
             }
             UNROLL for (int c = 0; c < COUNT; c++) {
@@ -125,14 +136,20 @@ static inline int64_t NAME(lines)(int64_t left) {
 }
 
 /* Sums of some rows for COUNT columns of A and WIDTH vectors of B. */
+#define ADD_FETCHING(COUNT, WIDTH, FETCHED, COPY) \
+    NAME(add_products)(COUNT, WIDTH, 1, 0, FETCHED, rows, a, 1, along, b, ldb, next, COPIES ? next_ld : ldb, COPY, sum);
 #define ADD_STRIP(COUNT, WIDTH) { \
         NAME(vec) sum[GROUP][3]; \
         NAME(clear)(COUNT, WIDTH, sum); \
-        switch (fetched) { \
-            case 0: NAME(add_products)(COUNT, WIDTH, 1, 0, 0, rows, a, 1, along, b, ldb, 0, sum); break; \
-            case 1: NAME(add_products)(COUNT, WIDTH, 1, 0, 1, rows, a, 1, along, b, ldb, ahead, sum); break; \
-            case 2: NAME(add_products)(COUNT, WIDTH, 1, 0, 2, rows, a, 1, along, b, ldb, ahead, sum); break; \
-            default: NAME(add_products)(COUNT, WIDTH, 1, 0, 3, rows, a, 1, along, b, ldb, ahead, sum); \
+        switch (COPIES && copy ? 4 + fetched : fetched) { \
+            case 0: ADD_FETCHING(COUNT, WIDTH, 0, NULL) break; \
+            case 1: ADD_FETCHING(COUNT, WIDTH, 1, NULL) break; \
+            case 2: ADD_FETCHING(COUNT, WIDTH, 2, NULL) break; \
+            case 3: ADD_FETCHING(COUNT, WIDTH, 3, NULL) break; \
+            case 4: ADD_FETCHING(COUNT, WIDTH, 0, copy) break; \
+            case 5: ADD_FETCHING(COUNT, WIDTH, 1, copy) break; \
+            case 6: ADD_FETCHING(COUNT, WIDTH, 2, copy) break; \
+            default: ADD_FETCHING(COUNT, WIDTH, 3, copy) \
         } \
         UNROLL for (int c = 0; c < COUNT; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
@@ -146,20 +163,26 @@ static inline int64_t NAME(lines)(int64_t left) {
         } \
     }
 
-static TARGET void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const float *a, int64_t along, const float *b, int64_t ldb, int fetched, int64_t ahead, float *to,
-                                   int64_t ld, int add) {
+static TARGET void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const float *a, int64_t along, const float *b, int64_t ldb, int fetched, uintptr_t next,
+                                   int64_t next_ld, float *copy, float *to, int64_t ld, int add) {
     CALL(ADD_STRIP, count, width)
 }
 
-/* Adds the products of a strip, some rows of B, to sums for B's columns from j to `end`, whose rows are ld apart. A is read where it is, unless S is packed. */
-static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_t from, int64_t rows, int fetch, float *sums, int64_t ld, int add) {
+/* Adds the products of a strip, some rows of B, to sums for B's columns from j to `end`, whose rows are ld apart. A is read where it is, unless S is packed.
+   Meanwhile are fetched the same columns of the next strip, if there is one, or, where tiles are copied, the next tile: of many rows that are a power
+   of two apart the second-level cache has no place for two strips. */
+static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_t from, int64_t rows, int more, float *sums, int64_t ld, int add) {
     const int64_t lines = s->packed ? s->padded : s->m, groups = (lines + GROUP - 1) / GROUP;
+    const int copies = COPIES && s->packed;
+    const float *next_strip = s->b + (from + rows) * s->down_b + j;
     for (int64_t width; j < end; j += width * VECTOR, sums += width * VECTOR) {
         const int64_t whole = least((end - j) / VECTOR, 3);
         const float *b = s->b + from * s->down_b + j;
         int64_t ldb = s->down_b;
-        float tail[MOST_ROWS][VECTOR];
-        width = whole;
+        float tail[MOST_ROWS][VECTOR], copy[COPIES ? MOST_ROWS * 3 * VECTOR : 1];
+        width = whole == 0 ? 1 : whole;
+        const int last = j + width * VECTOR >= end, fetch = more || (copies && !last);
+        const float *next = !copies ? b + rows * ldb : last ? next_strip : b + width * VECTOR;
         if (whole == 0) { /* less than a vector, with zeros */
             for (int64_t r = 0; r < rows; r++) {
                 for (int64_t l = 0; l < VECTOR; l++) {
@@ -168,14 +191,17 @@ static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_
             }
             b = tail[0];
             ldb = VECTOR;
-            width = 1;
         }
         for (int64_t i = 0, count; i < lines; i += count) {
             count = NAME(lines)(lines - i);
             const float *a = s->packed ? s->packed + i * s->k + from * count : s->a + from * s->across_a + i;
-            const int64_t group = i / GROUP, line = least(whole, whole * group / groups), next = least(whole, whole * (group + 1) / groups);
-            NAME(add_strip)(count, width, rows, a, s->packed ? count : s->across_a, b, ldb, fetch ? (int)(next - line) : 0,
-                            sizeof(float) * (rows * ldb + line * VECTOR), sums + i * ld, ld, add);
+            const int64_t group = i / GROUP, line = least(whole, whole * group / groups), up_to = least(whole, whole * (group + 1) / groups);
+            NAME(add_strip)(count, width, rows, a, s->packed ? count : s->across_a, b, ldb, fetch ? (int)(up_to - line) : 0, (uintptr_t)(next + line * VECTOR), s->down_b,
+                            copies && i == 0 ? copy : NULL, sums + i * ld, ld, add);
+            if (copies) {
+                b = copy;
+                ldb = width * VECTOR;
+            }
         }
     }
 }
@@ -207,9 +233,9 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
         NAME(vec) sum[GROUP][3]; \
         NAME(clear)(COUNT, WIDTH, sum); \
         if (s->k > LONG) { \
-            NAME(add_products)(COUNT, WIDTH, SPREAD, 1, 0, whole, a, s->down_a, 1, b, ldb, 0, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 1, 0, whole, a, s->down_a, 1, b, ldb, 0, 0, NULL, sum); \
         } else { \
-            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, whole, a, s->down_a, 1, b, ldb, 0, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, whole, a, s->down_a, 1, b, ldb, 0, 0, NULL, sum); \
         } \
         if (whole < s->k) { \
             float rest[GROUP][SPREAD] = {{0}}; \
@@ -218,7 +244,7 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
                     rest[r][p - whole] = a[r * s->down_a + p]; \
                 } \
             } \
-            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, SPREAD, rest[0], SPREAD, 1, b + whole * ldb, ldb, 0, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, SPREAD, rest[0], SPREAD, 1, b + whole * ldb, ldb, 0, 0, NULL, sum); \
         } \
         NAME(add_lanes)(COUNT, WIDTH, SPREAD, sum); \
         if (s->across == 1 && s->across_d == 1 && columns == WIDE * VECTOR) { \
@@ -271,18 +297,21 @@ enum { NAME(most_spread) = 4 };
 #else
 enum { NAME(most_spread) = 1 };
 #endif
-static const thin_variant NAME(thin) = {VECTOR, GROUP, NAME(most_spread), NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
+static const thin_variant NAME(thin) = {VECTOR, GROUP, NAME(most_spread), COPIES, NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
 
 #undef WHOLE_GROUP
 #undef CALL
 #undef ADD_STRIP
+#undef ADD_FETCHING
 #undef ROWS
 #undef ROWS_OF_LANES
 #undef UNROLL
+#undef UNROLL_TWICE
 #undef INLINE
 #undef NAME
 #undef TARGET
 #undef VECTOR
 #undef GROUP
+#undef COPIES
 #undef MULTIPLY_ADD
 #undef FOUR_TIMES

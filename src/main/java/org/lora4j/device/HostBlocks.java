@@ -2,18 +2,23 @@ package org.lora4j.device;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Deque;
 
 /**
- * The memory of a host device's matrices. Of those that were of any content at first it keeps the last one of less than {@link #LEAST_LARGE}
- * bytes and the last one of more for the next ones: counted while they are in use; on Linux the larger one's pages are the system's if it
- * needs them.
+ * The memory of a host device's matrices. Of those that were of any content at first it keeps for the next ones the last that together have
+ * at most {@link #LEAST_LARGE} bytes, and the last one of so many or more: counted while they are in use; on Linux the large one's pages are
+ * the system's if it needs them.
  */
 final class HostBlocks {
     /** Below this many bytes a matrix has ordinary pages: the processor knows the addresses of as many, and malloc reuses them without asking the system. */
     static final long LEAST_LARGE = 8 << 20;
+    /** Malloc keeps what is smaller for itself. */
+    static final long LEAST_KEPT = 1 << 16;
 
     private final KernelLibrary library; // null: no kernels, and ordinary memory
-    private MemorySegment spare = MemorySegment.NULL; // less than LEAST_LARGE
+    private final Deque<MemorySegment> spares = new ArrayDeque<>(); // small ones, the last first
+    private long spareBytes; // of all spares
     private MemorySegment idle = MemorySegment.NULL; // LEAST_LARGE or more
 
     HostBlocks(KernelLibrary library) {
@@ -44,14 +49,25 @@ final class HostBlocks {
                 }
             });
         }
-        MemorySegment block = spare;
-        if (block.byteSize() >= bytes && block.byteSize() <= 2 * bytes) {
-            spare = MemorySegment.NULL;
-        } else {
-            block = granted(library.allocate(bytes), bytes);
+        MemorySegment block = small(bytes);
+        return block.reinterpret(bytes, arena, used -> keep(block));
+    }
+
+    /** The smallest of the spares that are large enough and at most twice as large, or a new one. */
+    private MemorySegment small(long bytes) {
+        MemorySegment best = MemorySegment.NULL;
+        for (MemorySegment spare : spares) {
+            long size = spare.byteSize();
+            if (size >= bytes && size <= 2 * bytes && (best.byteSize() == 0 || size < best.byteSize())) {
+                best = spare;
+            }
         }
-        MemorySegment taken = block;
-        return taken.reinterpret(bytes, arena, used -> keep(taken));
+        if (best.byteSize() == 0) {
+            return granted(library.allocate(bytes), bytes);
+        }
+        spares.remove(best);
+        spareBytes -= best.byteSize();
+        return best;
     }
 
     private MemorySegment map(long bytes) {
@@ -70,12 +86,23 @@ final class HostBlocks {
         return memory;
     }
 
-    /** Keeps the last block for the next one: malloc may give its pages back, and asks for each of them again. */
+    /** Keeps the last blocks for the next ones: malloc may give their pages back, and asks for each of them again. */
     private void keep(MemorySegment block) {
-        if (!spare.equals(MemorySegment.NULL)) {
-            library.free(spare);
+        if (block.byteSize() < LEAST_KEPT) {
+            library.free(block);
+            return;
         }
-        spare = block;
+        spares.addFirst(block);
+        spareBytes += block.byteSize();
+        while (spareBytes > LEAST_LARGE) {
+            freeLast();
+        }
+    }
+
+    private void freeLast() {
+        MemorySegment last = spares.removeLast();
+        spareBytes -= last.byteSize();
+        library.free(last);
     }
 
     /** The same for a large one: the system clears each page that it gives, and may have to look for large ones. */
@@ -91,9 +118,8 @@ final class HostBlocks {
 
     /** Gives back what is kept, after the last matrix. */
     void close() {
-        if (!spare.equals(MemorySegment.NULL)) {
-            library.free(spare);
-            spare = MemorySegment.NULL;
+        while (!spares.isEmpty()) {
+            freeLast();
         }
         keepIdle(MemorySegment.NULL);
     }
