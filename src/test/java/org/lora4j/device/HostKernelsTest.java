@@ -15,6 +15,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -48,13 +49,13 @@ class HostKernelsTest extends KernelsTest {
         PowerStepTest.infinityStaysInfinity(device, TYPE, random, kernels::powerStep);
     }
 
-    /** Larger than the triple loops can do: many blocks, panels that are fetched ahead, sums of several threads. */
+    /** Larger than the triple loops can do: many blocks, panels that are fetched ahead, sums of several threads, rows for which there is no room among a product's operands. */
     @ParameterizedTest
     @FieldSource("VARIANTS")
     void everyVariantAgreesWithBlas(String variant) {
         for (int threads : new int[] {1, 2, 3, 5}) {
             HostKernels kernels = open(variant, threads);
-            for (int[] s : new int[][] {{1031, 769, 16}, {515, 1543, 33}, {2048, 512, 64}, {97, 3001, 7}}) {
+            for (int[] s : new int[][] {{1031, 769, 16}, {515, 1543, 33}, {2048, 512, 64}, {97, 3001, 7}, {7, 140003, 5}}) {
                 String what = variant + ", " + threads + " threads, m=" + s[0] + " n=" + s[1] + " k=" + s[2];
                 Reference g = Reference.random(s[0], s[1], TYPE, random);
                 Reference v = Reference.random(s[1], s[2], TYPE, random);
@@ -131,7 +132,26 @@ class HostKernelsTest extends KernelsTest {
         kernels.close();
     }
 
-    /** Two sums of Zᵀ and a block for each thread: little beside G, as an initialiser promises. */
+    /** The last ones serve the next of about their sizes, as they were left, each one once. */
+    @Test
+    void severalBlocksAreKept() {
+        HostKernels kernels = open("portable", 1);
+        long third = HostBlocks.LEAST_LARGE / 3;
+        long[] sizes = { third, third / 8, third + 64, third / 2 };
+        byte[] left = new byte[32]; // free would write there
+        Arrays.fill(left, (byte) 7);
+        for (int round = 0; round < 2; round++) {
+            try (Arena arena = Arena.ofConfined()) {
+                for (long size : sizes) {
+                    MemorySegment block = kernels.allocate(arena, size, false);
+                    assertTrue(round == 0 || block.asSlice(0, 32).mismatch(MemorySegment.ofArray(left)) < 0, size + " bytes are kept");
+                    block.fill((byte) (round == 0 ? 7 : 3)); // none is given twice
+                }
+            }
+        }
+    }
+
+    /** Two sums of Zᵀ: little beside G, as an initialiser promises. */
     @Test
     void scratchMemoryIsSmall() {
         HostKernels kernels = open("avx2", 2);

@@ -12,7 +12,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 
 import org.junit.jupiter.api.Test;
 
@@ -72,25 +71,6 @@ class LargePagesTest extends KernelsTest {
         long kept = mapped();
         kernels.close();
         assertTrue(mapped() < kept, "what was kept ends with the device");
-    }
-
-    /** The last small ones serve the next of about their sizes, as they were left; more of them than a large one's bytes are not kept. */
-    @Test
-    void smallBlocksOfAnyContentAreKeptForTheNext() {
-        HostKernels kernels = open("portable", 1);
-        long third = HostBlocks.LEAST_LARGE / 3;
-        long[] sizes = { third, third / 8, third + 64, third / 2 };
-        byte[] left = new byte[32]; // free would write there
-        Arrays.fill(left, (byte) 7);
-        for (int round = 0; round < 2; round++) {
-            try (Arena arena = Arena.ofConfined()) {
-                for (long size : sizes) {
-                    MemorySegment block = kernels.allocate(arena, size, false);
-                    assertTrue(round == 0 || block.asSlice(0, 32).mismatch(MemorySegment.ofArray(left)) < 0, size + " bytes are kept");
-                    block.fill((byte) (round == 0 ? 7 : 3)); // none is given twice
-                }
-            }
-        }
     }
 
     /** Bytes of this process's mappings that want large pages. */
