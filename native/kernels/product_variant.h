@@ -4,6 +4,8 @@
      TARGET               the function attribute that allows its instructions
      VECTOR               floats in a vector
      TILE                 the rows of its largest tile, two vectors wide: 4, 6 or 14, as many as the registers hold, at most VECTOR
+     AT_A_TIME            the most products of a sum that are made at a time, up to DEPTH
+     OF_CACHE             the part of the second-level cache that a block of B takes
      MULTIPLY_ADD(…)      SUM += A·B for the tile's row ROW */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
@@ -252,7 +254,7 @@ static TARGET void NAME(multiply_block)(const product *s, int64_t i0, int64_t i1
     }
 }
 
-static const product_variant NAME(product) = {TILE, 2 * VECTOR, VECTOR, DEPTH, MOST_OF_BLOCK, 0.55, sizeof(float), 0.25, 0.5, NAME(multiply_block)};
+static const product_variant NAME(product) = {TILE, 2 * VECTOR, VECTOR, AT_A_TIME, MOST_OF_BLOCK, OF_CACHE, sizeof(float), 0.25, 0.5, NAME(multiply_block)};
 
 #undef INLINE
 #undef ROWS_ARE
@@ -264,3 +266,5 @@ static const product_variant NAME(product) = {TILE, 2 * VECTOR, VECTOR, DEPTH, M
 #undef TARGET
 #undef VECTOR
 #undef TILE
+#undef AT_A_TIME
+#undef OF_CACHE
