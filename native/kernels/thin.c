@@ -58,6 +58,7 @@ typedef struct {
     float *c;
     int64_t down_a, across_a, down_b, across_b, down_d, across_d, down, across;
     int64_t strip;          /* rows of B that are summed at once, in the columns' form */
+    int64_t tall, wide;     /* rows of L, and vectors of S's, that are worked on at once, in the rows' form */
     int64_t padded;         /* rows, or columns, of S with those of zeros that fill up a tile */
     int64_t spread;         /* products of each sum that are made at once, 1, 2 or 4; packed, they lie side by side */
     int parts;
@@ -68,6 +69,7 @@ typedef struct {
 
 struct thin_variant {
     int64_t vector, group;  /* floats in a vector, and lines of the matrix that is not in vectors that are worked on at once */
+    int fits;               /* whether tiles of six rows of L by two vectors, and of three by four, are made where S has so many */
     int64_t spread;         /* the most products of a sum that are made at once */
     int copies;             /* whether a tile of the columns' form is copied */
     lora4j_work *sum_chunk, *multiply_rows, *multiply_columns;
@@ -89,6 +91,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 16
 #define GROUP 8
+#define FITS 0
 #define COPIES 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf32x4 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
@@ -99,6 +102,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 8
 #define GROUP 8
+#define FITS 0
 #define COPIES 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "thin_variant.h"
@@ -107,6 +111,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
 #define VECTOR 8
 #define GROUP 4
+#define FITS 1
 #define COPIES 1
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf128 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
@@ -117,6 +122,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET
 #define VECTOR 4
 #define GROUP 4
+#define FITS 0
 #define COPIES 1
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
 #include "thin_variant.h"
@@ -180,7 +186,7 @@ static void pack(const thin *s, const float *from, int64_t along, int64_t beside
 static void pack_b(const void *job, int part, int member) {
     (void)member;
     const thin *s = job;
-    pack(s, s->b, s->down_b, s->across_b, s->n, 3 * s->variant->vector, part);
+    pack(s, s->b, s->down_b, s->across_b, s->n, s->wide * s->variant->vector, part);
 }
 
 static void pack_a(const void *job, int part, int member) {
@@ -216,6 +222,10 @@ static void rows(lora4j_team *team, thin all) {
         all.spread /= 2;
     }
     all.padded = round_up(all.n, vector / all.spread);
+    const int64_t vectors = (all.n * all.spread + vector - 1) / vector;
+    const int fits = all.variant->fits && all.spread == 1;
+    all.wide = fits && (vectors == 2 || vectors == 4) ? vectors : 3;
+    all.tall = all.wide == 2 ? 6 : all.wide == 4 ? 3 : all.variant->group;
     all.packed = team->packed;
     const int64_t cached = lora4j_second_level_cache() / (int64_t)sizeof(float) * 5 / 8; /* with what comes of L */
     const int64_t products = all.n > THIN ? all.k : depth(&all, least(cached, lora4j_product_floats()));

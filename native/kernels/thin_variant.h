@@ -4,6 +4,7 @@
      TARGET     the function attribute that allows its instructions
      VECTOR     floats in a vector
      GROUP      columns, or rows, of A for which sums are made at once, 4 or 8: the registers hold 3·GROUP
+     FITS       whether tiles of six rows of L by two vectors, and of three by four, are made where S has so many
      COPIES     whether a tile of the columns' form is copied while the first lines of A meet it: its rows may be a power of two apart, and then few places
                 of the first-level cache are to hold them all
      FOUR_TIMES(TO, FROM)  TO, a vector, = the four floats at FROM again and again; where there is one
@@ -11,6 +12,7 @@
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
 typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
+typedef NAME(vec) NAME(tile)[FITS && GROUP < 6 ? 6 : GROUP][FITS ? 4 : 3];
 
 #define UNROLL _Pragma("GCC unroll 16")
 #if COPIES
@@ -44,9 +46,9 @@ INLINE NAME(vec) NAME(repeated)(const int SPREAD, const float *a) {
    with each product, FETCHED vectors at next, of rows that are next_ld floats apart. B's vectors are copied, unless copy is NULL. */
 INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREAD, const int LINES_OF_A, const int FETCHED, int64_t products,
                                const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, uintptr_t next, int64_t next_ld,
-                               float *restrict copy, NAME(vec) all[GROUP][3]) {
+                               float *restrict copy, NAME(tile) all) {
     enum { LINE = 16 };
-    NAME(vec) sum[GROUP][3]; /* in registers */
+    NAME(tile) sum; /* in registers */
     UNROLL for (int c = 0; c < COUNT; c++) {
         UNROLL for (int w = 0; w < WIDTH; w++) {
             sum[c][w] = all[c][w];
@@ -58,20 +60,33 @@ INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREA
             __builtin_prefetch((const void *)((uintptr_t)a + sizeof(float) * ((COUNT + c) * down + from)), 0, 2);
         }
         UNROLL_TWICE for (int64_t p = from; p < to; p += SPREAD) {
-            NAME(vec) of_b[3];
-            UNROLL for (int w = 0; w < WIDTH; w++) {
-                of_b[w] = *(const NAME(vec) *)(b + p * ldb + w * VECTOR);
-                if (w < FETCHED) {
-                    __builtin_prefetch((const void *)(next + sizeof(float) * (p * next_ld + w * VECTOR)), 0, 2);
+            if (WIDTH == 4) { /* by fewer lines of A: there are registers for those, and for B's vectors one by one */
+                NAME(vec) of_a[3];
+                UNROLL for (int c = 0; c < COUNT; c++) {
+                    of_a[c] = NAME(repeated)(SPREAD, a + c * down + p * along);
                 }
-                if (copy) {
-                    *(NAME(vec) *)(copy + (p * WIDTH + w) * VECTOR) = of_b[w];
-                }
-            }
-            UNROLL for (int c = 0; c < COUNT; c++) {
-                const NAME(vec) of_a = NAME(repeated)(SPREAD, a + c * down + p * along);
                 UNROLL for (int w = 0; w < WIDTH; w++) {
-                    MULTIPLY_ADD(sum[c][w], of_a, of_b[w])
+                    const NAME(vec) of_b = *(const NAME(vec) *)(b + p * ldb + w * VECTOR);
+                    UNROLL for (int c = 0; c < COUNT; c++) {
+                        MULTIPLY_ADD(sum[c][w], of_a[c], of_b)
+                    }
+                }
+            } else {
+                NAME(vec) of_b[3];
+                UNROLL for (int w = 0; w < WIDTH; w++) {
+                    of_b[w] = *(const NAME(vec) *)(b + p * ldb + w * VECTOR);
+                    if (w < FETCHED) {
+                        __builtin_prefetch((const void *)(next + sizeof(float) * (p * next_ld + w * VECTOR)), 0, 2);
+                    }
+                    if (copy) {
+                        *(NAME(vec) *)(copy + (p * WIDTH + w) * VECTOR) = of_b[w];
+                    }
+                }
+                UNROLL for (int c = 0; c < COUNT; c++) {
+                    const NAME(vec) of_a = NAME(repeated)(SPREAD, a + c * down + p * along);
+                    UNROLL for (int w = 0; w < WIDTH; w++) {
+                        MULTIPLY_ADD(sum[c][w], of_a, of_b[w])
+                    }
                 }
             }
         }
@@ -83,7 +98,7 @@ INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREA
     }
 }
 
-INLINE void NAME(clear)(const int COUNT, const int WIDTH, NAME(vec) sum[GROUP][3]) {
+INLINE void NAME(clear)(const int COUNT, const int WIDTH, NAME(tile) sum) {
     UNROLL for (int c = 0; c < COUNT; c++) {
         UNROLL for (int w = 0; w < WIDTH; w++) {
             sum[c][w] = (NAME(vec)){0};
@@ -92,7 +107,7 @@ INLINE void NAME(clear)(const int COUNT, const int WIDTH, NAME(vec) sum[GROUP][3
 }
 
 /* Adds the SPREAD lanes of each column: neighbours, of two vectors in one. */
-INLINE void NAME(add_lanes)(const int COUNT, const int WIDTH, const int SPREAD, NAME(vec) sum[GROUP][3]) {
+INLINE void NAME(add_lanes)(const int COUNT, const int WIDTH, const int SPREAD, NAME(tile) sum) {
     NAME(lanes) even, odd;
     UNROLL for (int i = 0; i < VECTOR; i++) {
         even[i] = 2 * i;
@@ -119,6 +134,14 @@ INLINE void NAME(add_lanes)(const int COUNT, const int WIDTH, const int SPREAD, 
 #else
 #define WHOLE_GROUP(FUNCTION)
 #endif
+#if FITS
+#define FITTING_TILES(FUNCTION) \
+    case 6 * 4 + 2: FUNCTION(6, 2) break; \
+    case 3 * 4 + 4: FUNCTION(3, 4) break; \
+    case 4 + 4: FUNCTION(1, 4) break;
+#else
+#define FITTING_TILES(FUNCTION)
+#endif
 #define CALL(FUNCTION, count, width) \
     switch ((count) * 4 + (width)) { \
         WHOLE_GROUP(FUNCTION) \
@@ -139,7 +162,7 @@ static inline int64_t NAME(lines)(int64_t left) {
 #define ADD_FETCHING(COUNT, WIDTH, FETCHED, COPY) \
     NAME(add_products)(COUNT, WIDTH, 1, 0, FETCHED, rows, a, 1, along, b, ldb, next, COPIES ? next_ld : ldb, COPY, sum);
 #define ADD_STRIP(COUNT, WIDTH) { \
-        NAME(vec) sum[GROUP][3]; \
+        NAME(tile) sum; \
         NAME(clear)(COUNT, WIDTH, sum); \
         switch (COPIES && copy ? 4 + fetched : fetched) { \
             case 0: ADD_FETCHING(COUNT, WIDTH, 0, NULL) break; \
@@ -230,7 +253,7 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
 #define ROWS_OF_LANES(COUNT, WIDTH, SPREAD) { \
         enum { WIDE = (WIDTH + SPREAD - 1) / SPREAD }; \
         const int64_t ldb = WIDTH * VECTOR / SPREAD, whole = s->k / SPREAD * SPREAD; \
-        NAME(vec) sum[GROUP][3]; \
+        NAME(tile) sum; \
         NAME(clear)(COUNT, WIDTH, sum); \
         if (s->k > LONG) { \
             NAME(add_products)(COUNT, WIDTH, SPREAD, 1, 0, whole, a, s->down_a, 1, b, ldb, 0, 0, NULL, sum); \
@@ -238,7 +261,8 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
             NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, whole, a, s->down_a, 1, b, ldb, 0, 0, NULL, sum); \
         } \
         if (whole < s->k) { \
-            float rest[GROUP][SPREAD] = {{0}}; \
+            float rest[COUNT][SPREAD]; \
+            memset(rest, 0, sizeof rest); \
             for (int r = 0; r < COUNT; r++) { \
                 for (int64_t p = whole; p < s->k; p++) { \
                     rest[r][p - whole] = a[r * s->down_a + p]; \
@@ -276,18 +300,22 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
 #endif
 
 static TARGET void NAME(rows)(const thin *s, int64_t i, int64_t count, int64_t j, int64_t columns, const float *a, const float *b) {
-    CALL(ROWS, count, (columns * s->spread + VECTOR - 1) / VECTOR)
+    const int64_t width = (columns * s->spread + VECTOR - 1) / VECTOR;
+    switch (count * 4 + width) {
+        FITTING_TILES(ROWS)
+        default: CALL(ROWS, count, width)
+    }
 }
 
 static void NAME(multiply_rows)(const void *job, int part, int member) {
     (void)member;
     const thin *s = job;
-    const int64_t groups = (s->m + GROUP - 1) / GROUP; /* a row is of the same one with any number of threads: the compiler may round differently */
-    const int64_t to = least(groups * (part + 1) / s->parts * GROUP, s->m);
-    for (int64_t i = groups * part / s->parts * GROUP, count; i < to; i += count) {
-        count = NAME(lines)(to - i);
-        for (int64_t j = 0; j < s->n; j += 3 * VECTOR) {
-            NAME(rows)(s, i, count, j, least(3 * VECTOR, s->n - j), s->a + i * s->down_a, s->packed + j * s->k);
+    const int64_t groups = (s->m + s->tall - 1) / s->tall; /* a row is of the same one with any number of threads: the compiler may round differently */
+    const int64_t to = least(groups * (part + 1) / s->parts * s->tall, s->m), width = s->wide * VECTOR;
+    for (int64_t i = groups * part / s->parts * s->tall, count; i < to; i += count) {
+        count = to - i >= s->tall ? s->tall : s->wide == 4 ? 1 : NAME(lines)(to - i);
+        for (int64_t j = 0; j < s->n; j += width) {
+            NAME(rows)(s, i, count, j, least(width, s->n - j), s->a + i * s->down_a, s->packed + j * s->k);
         }
     }
 }
@@ -297,9 +325,10 @@ enum { NAME(most_spread) = 4 };
 #else
 enum { NAME(most_spread) = 1 };
 #endif
-static const thin_variant NAME(thin) = {VECTOR, GROUP, NAME(most_spread), COPIES, NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
+static const thin_variant NAME(thin) = {VECTOR, GROUP, FITS, NAME(most_spread), COPIES, NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
 
 #undef WHOLE_GROUP
+#undef FITTING_TILES
 #undef CALL
 #undef ADD_STRIP
 #undef ADD_FETCHING
@@ -312,6 +341,7 @@ static const thin_variant NAME(thin) = {VECTOR, GROUP, NAME(most_spread), COPIES
 #undef TARGET
 #undef VECTOR
 #undef GROUP
+#undef FITS
 #undef COPIES
 #undef MULTIPLY_ADD
 #undef FOUR_TIMES
