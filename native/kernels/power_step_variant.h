@@ -242,7 +242,7 @@ static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, c
         const int64_t second = copy ? NAME(copied)(s, copy, j + VECTOR) - from : VECTOR, third = copy ? NAME(copied)(s, copy, j + 2 * VECTOR) - from : 2 * VECTOR;
         for (int64_t group = 0; group < groups; group++) {
             const float *of_y = y + group * GROUP;
-            const int64_t asked = !more ? 0 : s->ahead.across ? least(NAME(lines) - group * each, each) : group == 0;
+            const int64_t left = NAME(lines) - group * each, asked = !more || left <= 0 ? 0 : s->ahead.across ? least(left, each) : group == 0;
             const uintptr_t here = next + sizeof(float) * LINE * group * each;
             float *to = zt + (j / (3 * VECTOR) * groups + group) * GROUP * 3 * VECTOR;
             switch (whole) {
