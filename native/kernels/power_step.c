@@ -1,7 +1,7 @@
 /* Y = G·V, Z = Gᵀ·Y and ‖G‖² in one pass over G.
  *
  * G is taken in blocks of rows that stay in the second-level cache while they are used twice: for their rows of Y, and, when these are
- * complete, for their part of Z. Both times G is read in whole vectors, where it is. For Y they are multiplied by vectors of Vᵀ, a panel
+ * complete, for their part of Z. Both times G is read in whole vectors. For Y they are multiplied by vectors of Vᵀ, a panel
  * of which stays in the first-level cache, and the lanes are added at the end; for Z by single elements of Y. A tile of sums has
  * three of the one and GROUP of the other, so that there are two multiplications to each load. Each part of the rows has a Zᵀ of its own; they
  * are added in order.
@@ -32,7 +32,7 @@ enum { ALONE = 1000000 };
 typedef struct {
     int64_t rows;   /* this many rows after those of a tile, while Y is made */
     int across;     /* while Z is made, and memory would be idle: all of it, in the order of the work; or its first part, line after line */
-    double cache;   /* the part of the second-level cache that a block takes */
+    double cache;   /* the part of the second-level cache that a block takes; its copy takes as much */
 } asking;
 
 static asking asking_ahead(int64_t columns, int with_z, int copied) {

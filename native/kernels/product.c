@@ -4,7 +4,7 @@
  * every panel of a product that all work on (Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS
  * 34(3), 2008, have the latter). In a part, up to DEPTH products of each sum are made at a time:
  *
- *     a block of B (depth × columns) is packed in slivers of two vectors' width, and stays in the second-level cache
+ *     a block of B (depth × columns) is packed in slivers of two vectors' width, and stays in the second-level cache, or the third
  *     a band of A's rows, some tiles, is packed, and stays there too
  *     a tile of C, its rows × two vectors, is summed in registers, a sliver of B after the other, while the tile of A stays in the
  *     first-level cache
@@ -41,7 +41,7 @@ typedef struct {
     int64_t tile, sliver;       /* rows and columns of C that are summed at once */
     int64_t chunk, depth;       /* the most products of a sum that are made at once, in chunks */
     int64_t block;              /* the most elements of a packed block of B */
-    double cache;               /* the most that it takes of the second-level cache */
+    double cache;               /* the most that it takes, in second-level caches */
     int64_t packed_bytes;       /* of an element */
     double pack_a, pack_b;      /* the time that packing an element takes, in that of the products of one with a sliver's */
     void (*multiply_block)(const product *s, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *packed);

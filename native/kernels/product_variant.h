@@ -5,7 +5,7 @@
      VECTOR               floats in a vector
      TILE                 the rows of its largest tile, two vectors wide: 4, 6 or 14, as many as the registers hold, at most VECTOR
      AT_A_TIME            the most products of a sum that are made at a time, up to DEPTH
-     OF_CACHE             the part of the second-level cache that a block of B takes
+     OF_CACHE             what a block of B takes, in second-level caches
      MULTIPLY_ADD(…)      SUM += A·B for the tile's row ROW */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));

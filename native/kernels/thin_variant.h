@@ -16,7 +16,7 @@ typedef NAME(vec) NAME(tile)[FITS && GROUP < 6 ? 6 : GROUP][FITS ? 4 : 3];
 
 #define UNROLL _Pragma("GCC unroll 16")
 #if COPIES
-#define UNROLL_TWICE _Pragma("GCC unroll 2") /* so narrow vectors' loops are short of instructions */
+#define UNROLL_TWICE _Pragma("GCC unroll 2") /* the narrower the vectors, the more of its instructions only go round */
 #else
 #define UNROLL_TWICE
 #endif
@@ -134,14 +134,6 @@ INLINE void NAME(add_lanes)(const int COUNT, const int WIDTH, const int SPREAD, 
 #else
 #define WHOLE_GROUP(FUNCTION)
 #endif
-#if FITS
-#define FITTING_TILES(FUNCTION) \
-    case 6 * 4 + 2: FUNCTION(6, 2) break; \
-    case 3 * 4 + 4: FUNCTION(3, 4) break; \
-    case 4 + 4: FUNCTION(1, 4) break;
-#else
-#define FITTING_TILES(FUNCTION)
-#endif
 #define CALL(FUNCTION, count, width) \
     switch ((count) * 4 + (width)) { \
         WHOLE_GROUP(FUNCTION) \
@@ -161,18 +153,20 @@ static inline int64_t NAME(lines)(int64_t left) {
 /* Sums of some rows for COUNT columns of A and WIDTH vectors of B. */
 #define ADD_FETCHING(COUNT, WIDTH, FETCHED, COPY) \
     NAME(add_products)(COUNT, WIDTH, 1, 0, FETCHED, rows, a, 1, along, b, ldb, next, COPIES ? next_ld : ldb, COPY, sum);
+#define ADD_AND_FETCH(COUNT, WIDTH, COPY) \
+    switch (fetched) { \
+        case 0: ADD_FETCHING(COUNT, WIDTH, 0, COPY) break; \
+        case 1: ADD_FETCHING(COUNT, WIDTH, 1, COPY) break; \
+        case 2: ADD_FETCHING(COUNT, WIDTH, 2, COPY) break; \
+        default: ADD_FETCHING(COUNT, WIDTH, 3, COPY) \
+    }
 #define ADD_STRIP(COUNT, WIDTH) { \
         NAME(tile) sum; \
         NAME(clear)(COUNT, WIDTH, sum); \
-        switch (COPIES && copy ? 4 + fetched : fetched) { \
-            case 0: ADD_FETCHING(COUNT, WIDTH, 0, NULL) break; \
-            case 1: ADD_FETCHING(COUNT, WIDTH, 1, NULL) break; \
-            case 2: ADD_FETCHING(COUNT, WIDTH, 2, NULL) break; \
-            case 3: ADD_FETCHING(COUNT, WIDTH, 3, NULL) break; \
-            case 4: ADD_FETCHING(COUNT, WIDTH, 0, copy) break; \
-            case 5: ADD_FETCHING(COUNT, WIDTH, 1, copy) break; \
-            case 6: ADD_FETCHING(COUNT, WIDTH, 2, copy) break; \
-            default: ADD_FETCHING(COUNT, WIDTH, 3, copy) \
+        if (COPIES && copy) { \
+            ADD_AND_FETCH(COUNT, WIDTH, copy) \
+        } else { \
+            ADD_AND_FETCH(COUNT, WIDTH, NULL) \
         } \
         UNROLL for (int c = 0; c < COUNT; c++) { \
             UNROLL for (int w = 0; w < WIDTH; w++) { \
@@ -299,10 +293,19 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
 #define ROWS(COUNT, WIDTH) ROWS_OF_LANES(COUNT, WIDTH, 1)
 #endif
 
+#if FITS
+#define FITTING_TILES \
+    case 6 * 4 + 2: ROWS_OF_LANES(6, 2, 1) break; \
+    case 3 * 4 + 4: ROWS_OF_LANES(3, 4, 1) break; \
+    case 4 + 4: ROWS_OF_LANES(1, 4, 1) break;
+#else
+#define FITTING_TILES
+#endif
+
 static TARGET void NAME(rows)(const thin *s, int64_t i, int64_t count, int64_t j, int64_t columns, const float *a, const float *b) {
     const int64_t width = (columns * s->spread + VECTOR - 1) / VECTOR;
     switch (count * 4 + width) {
-        FITTING_TILES(ROWS)
+        FITTING_TILES
         default: CALL(ROWS, count, width)
     }
 }
@@ -332,6 +335,7 @@ static const thin_variant NAME(thin) = {VECTOR, GROUP, FITS, NAME(most_spread), 
 #undef CALL
 #undef ADD_STRIP
 #undef ADD_FETCHING
+#undef ADD_AND_FETCH
 #undef ROWS
 #undef ROWS_OF_LANES
 #undef UNROLL

@@ -63,7 +63,12 @@ final class HostBlocks {
             }
         }
         if (best.byteSize() == 0) {
-            return granted(library.allocate(bytes), bytes);
+            MemorySegment memory = library.allocate(bytes);
+            if (memory.equals(MemorySegment.NULL)) { // the spares may be in the way
+                freeAll();
+                memory = library.allocate(bytes);
+            }
+            return granted(memory, bytes);
         }
         spares.remove(best);
         spareBytes -= best.byteSize();
@@ -116,11 +121,15 @@ final class HostBlocks {
         }
     }
 
-    /** Gives back what is kept, after the last matrix. */
-    void close() {
+    private void freeAll() {
         while (!spares.isEmpty()) {
             freeLast();
         }
+    }
+
+    /** Gives back what is kept, after the last matrix. */
+    void close() {
+        freeAll();
         keepIdle(MemorySegment.NULL);
     }
 }
