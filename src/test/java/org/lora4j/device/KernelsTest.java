@@ -43,9 +43,15 @@ abstract class KernelsTest {
         device.close();
     }
 
-    /** A variant's kernels, closed after the test; skips it where this processor does not run them. */
+    /**
+     * A variant's kernels, closed after the test; skips it where this processor does not run them, unless it should:
+     * {@code -Dlora4j.requireVariants=avx2,avx512} makes that a failure for these.
+     */
     HostKernels open(String variant, int threads) {
-        assumeTrue(library.functions().runs(variant), () -> "this processor does not run " + variant);
+        boolean runs = library.functions().runs(variant);
+        String none = "this processor does not run " + variant;
+        assertTrue(runs || !List.of(System.getProperty("lora4j.requireVariants", "").split(",")).contains(variant), none);
+        assumeTrue(runs, none);
         HostKernels kernels = HostKernels.open(variant, library, () -> threads, device);
         opened.add(kernels);
         return kernels;
