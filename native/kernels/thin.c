@@ -38,6 +38,9 @@ static int64_t strip_rows(int copies) {
     return !is_amd() ? 32 : copies ? 48 : MOST_ROWS;
 }
 
+/* Floats in a line of the cache, and lines of a row that are asked for together where tiles are copied. */
+enum { LINE = 16, LINES_ASKED = 4 };
+
 /* Products of two elements below which one thread does it all: about a microsecond. */
 enum { ALONE = 1 << 16 };
 
@@ -69,19 +72,44 @@ typedef struct {
 
 struct thin_variant {
     int64_t vector, group;  /* floats in a vector, and lines of the matrix that is not in vectors that are worked on at once */
+    int64_t across;         /* vectors of a tile in the columns' form */
     int fits;               /* whether tiles of six rows of L by two vectors, and of three by four, are made where S has so many */
     int64_t spread;         /* the most products of a sum that are made at once */
     int copies;             /* whether a tile of the columns' form is copied */
     lora4j_work *sum_chunk, *multiply_rows, *multiply_columns;
 };
 
-/* C of some rows and columns of sums, of which the first is row i, column j. */
+/* α·sum + β·d of so many elements, each so far from the next. */
+static inline __attribute__((always_inline)) void finish_line(int64_t count, float alpha, const float *restrict sum, int64_t along_sum, float beta, const float *d,
+                                                              int64_t along_d, float *c, int64_t along) {
+    if (beta == 0) {
+        for (int64_t i = 0; i < count; i++) {
+            c[i * along] = alpha * sum[i * along_sum];
+        }
+    } else {
+        for (int64_t i = 0; i < count; i++) {
+            c[i * along] = alpha * sum[i * along_sum] + beta * d[i * along_d];
+        }
+    }
+}
+
+/* C of some rows and columns of sums, of which the first is row i, column j; whichever lie side by side in C are made one after the other. */
 static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int64_t rows, int64_t j, int64_t columns) {
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t c = 0; c < columns; c++) {
-            const float sum = sums[r * ld + c];
-            float *to = s->c + (i + r) * s->down + (j + c) * s->across;
-            *to = s->beta == 0 ? s->alpha * sum : s->alpha * sum + s->beta * s->d[(i + r) * s->down_d + (j + c) * s->across_d];
+    float *c = s->c + i * s->down + j * s->across;
+    const int adds = s->beta != 0; /* without, d need not be there */
+    const float *d = adds ? s->d + i * s->down_d + j * s->across_d : c;
+    const int64_t down_d = adds ? s->down_d : s->down, across_d = adds ? s->across_d : s->across;
+    if (s->across == 1 && across_d == 1) {
+        for (int64_t r = 0; r < rows; r++) {
+            finish_line(columns, s->alpha, sums + r * ld, 1, s->beta, d + r * down_d, 1, c + r * s->down, 1);
+        }
+    } else if (s->down == 1 && down_d == 1) {
+        for (int64_t l = 0; l < columns; l++) {
+            finish_line(rows, s->alpha, sums + l, ld, s->beta, d + l * across_d, 1, c + l * s->across, 1);
+        }
+    } else {
+        for (int64_t r = 0; r < rows; r++) {
+            finish_line(columns, s->alpha, sums + r * ld, 1, s->beta, d + r * down_d, across_d, c + r * s->down, s->across);
         }
     }
 }
@@ -91,6 +119,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 16
 #define GROUP 8
+#define ACROSS 3
 #define FITS 0
 #define COPIES 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
@@ -102,6 +131,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX512_INSTRUCTIONS)))
 #define VECTOR 8
 #define GROUP 8
+#define ACROSS 3
 #define FITS 0
 #define COPIES 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
@@ -111,6 +141,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
 #define VECTOR 8
 #define GROUP 4
+#define ACROSS 2
 #define FITS 1
 #define COPIES 1
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
@@ -122,6 +153,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define TARGET
 #define VECTOR 4
 #define GROUP 4
+#define ACROSS 2
 #define FITS 0
 #define COPIES 1
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
@@ -153,7 +185,6 @@ int lora4j_is_thin(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
    place i is at from[p·along + i·beside]; products and places beyond the last are zero. */
 static inline __attribute__((always_inline)) void pack_spread(const int64_t spread, const thin *s, const float *from, int64_t along, int64_t beside,
                                                               int64_t count, int64_t width, int part) {
-    enum { LINE = 16 };
     const int64_t lines = (s->k + LINE - 1) / LINE, to = least(lines * (part + 1) / s->parts * LINE, round_up(s->k, spread));
     for (int64_t i = 0; i < s->padded; i += width) {
         const int64_t places = least(width, s->padded - i);
@@ -239,7 +270,7 @@ static void rows(lora4j_team *team, thin all) {
 }
 
 static void columns(lora4j_team *team, thin all) {
-    const int64_t width = 3 * all.variant->vector, tiles = (all.n + width - 1) / width;
+    const int64_t width = all.variant->across * all.variant->vector, tiles = (all.n + width - 1) / width;
     all.padded = round_up(all.m, 4);
     all.packed = team->packed;
     const int64_t products = depth(&all, lora4j_product_floats() / 2), threads = lora4j_team_threads(team);

@@ -5,6 +5,7 @@
      VECTOR     floats in a vector
      GROUP      columns, or rows, of A for which sums are made at once, 4 or 8: the registers hold 3·GROUP
      FITS       whether tiles of six rows of L by two vectors, and of three by four, are made where S has so many
+     ACROSS     vectors of a tile of the columns' and the inner form
      COPIES     whether a tile of the columns' form is copied while the first lines of A meet it: its rows may be a power of two apart, and then few places
                 of the first-level cache are to hold them all
      FOUR_TIMES(TO, FROM)  TO, a vector, = the four floats at FROM again and again; where there is one
@@ -43,11 +44,10 @@ INLINE NAME(vec) NAME(repeated)(const int SPREAD, const float *a) {
 
 /* Adds to COUNT·WIDTH sums: element p of a line of A, `down` from one to the next and `along` within, by the p-th vectors of B. Of these products SPREAD
    that follow each other are made at once, by as many lanes for each column. Meanwhile is asked for, with LINES_OF_A, the COUNT lines of A that follow;
-   with each product, FETCHED vectors at next, of rows that are next_ld floats apart. B's vectors are copied, unless copy is NULL. */
+   with each product, FETCHED vectors at next, of rows that are as far apart as B's. B's vectors are copied, unless copy is NULL. */
 INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREAD, const int LINES_OF_A, const int FETCHED, int64_t products,
-                               const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, uintptr_t next, int64_t next_ld,
-                               float *restrict copy, NAME(tile) all) {
-    enum { LINE = 16 };
+                               const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, uintptr_t next, float *restrict copy,
+                               NAME(tile) all) {
     NAME(tile) sum; /* in registers */
     UNROLL for (int c = 0; c < COUNT; c++) {
         UNROLL for (int w = 0; w < WIDTH; w++) {
@@ -76,7 +76,7 @@ INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREA
                 UNROLL for (int w = 0; w < WIDTH; w++) {
                     of_b[w] = *(const NAME(vec) *)(b + p * ldb + w * VECTOR);
                     if (w < FETCHED) {
-                        __builtin_prefetch((const void *)(next + sizeof(float) * (p * next_ld + w * VECTOR)), 0, 2);
+                        __builtin_prefetch((const void *)(next + sizeof(float) * (p * ldb + w * VECTOR)), 0, 2);
                     }
                     if (copy) {
                         *(NAME(vec) *)(copy + (p * WIDTH + w) * VECTOR) = of_b[w];
@@ -152,9 +152,9 @@ static inline int64_t NAME(lines)(int64_t left) {
 
 /* Sums of some rows for COUNT columns of A and WIDTH vectors of B. */
 #define ADD_FETCHING(COUNT, WIDTH, FETCHED, COPY) \
-    NAME(add_products)(COUNT, WIDTH, 1, 0, FETCHED, rows, a, 1, along, b, ldb, next, COPIES ? next_ld : ldb, COPY, sum);
+    NAME(add_products)(COUNT, WIDTH, 1, 0, FETCHED, rows, a, 1, along, b, ldb, next, COPY, sum);
 #define ADD_AND_FETCH(COUNT, WIDTH, COPY) \
-    switch (fetched) { \
+    switch (COPIES ? 0 : fetched) { \
         case 0: ADD_FETCHING(COUNT, WIDTH, 0, COPY) break; \
         case 1: ADD_FETCHING(COUNT, WIDTH, 1, COPY) break; \
         case 2: ADD_FETCHING(COUNT, WIDTH, 2, COPY) break; \
@@ -180,26 +180,46 @@ static inline int64_t NAME(lines)(int64_t left) {
         } \
     }
 
-static TARGET void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const float *a, int64_t along, const float *b, int64_t ldb, int fetched, uintptr_t next,
-                                   int64_t next_ld, float *copy, float *to, int64_t ld, int add) {
+INLINE void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const float *a, int64_t along, const float *b, int64_t ldb, int fetched, uintptr_t next,
+                                   float *copy, float *to, int64_t ld, int add) {
     CALL(ADD_STRIP, count, width)
 }
 
-/* Adds the products of a strip, some rows of B, to sums for B's columns from j to `end`, whose rows are ld apart. A is read where it is, unless S is packed.
-   Meanwhile are fetched the same columns of the next strip, if there is one, or, where tiles are copied, the next tile: of many rows that are a power
-   of two apart the second-level cache has no place for two strips. */
-static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_t from, int64_t rows, int more, float *sums, int64_t ld, int add) {
-    const int64_t lines = s->packed ? s->padded : s->m, groups = (lines + GROUP - 1) / GROUP;
+#if COPIES
+/* Asks for some lines of a row: memory is soonest with what lies side by side. */
+INLINE void NAME(ask)(uintptr_t line) {
+    UNROLL for (int l = 0; l < LINES_ASKED; l++) {
+        __builtin_prefetch((const void *)(line + sizeof(float) * l * LINE), 0, 2);
+    }
+}
+#endif
+
+/* Adds the products of a strip, some rows of B, to sums for B's columns from j to `end`. Those of a tile's columns follow tile_sums floats after those of
+   the tile before; its rows are ld apart. A is read where it is, unless S is packed. Meanwhile are fetched the same columns of the next strip, if there is
+   one, or, where tiles are copied, the columns that follow: of many rows that are a power of two apart the second-level cache has no place for two strips. */
+static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_t from, int64_t rows, int more, float *sums, int64_t ld, int64_t tile_sums, int add) {
+    enum { TILE = ACROSS * VECTOR, ASKED = LINES_ASKED * LINE, SHARES = ASKED / TILE };
+    const int64_t first = j, lines = s->packed ? s->padded : s->m, groups = (lines + GROUP - 1) / GROUP;
     const int copies = COPIES && s->packed;
-    const float *next_strip = s->b + (from + rows) * s->down_b + j;
-    for (int64_t width; j < end; j += width * VECTOR, sums += width * VECTOR) {
-        const int64_t whole = least((end - j) / VECTOR, 3);
+#if COPIES
+    const int64_t each = (rows + SHARES * groups - 1) / (SHARES * groups); /* rows asked for by a tile and a group */
+#endif
+    for (int64_t width; j < end; j += width * VECTOR) {
+        const int64_t whole = least((end - j) / VECTOR, ACROSS), tile = (j - first) / TILE;
         const float *b = s->b + from * s->down_b + j;
+        float *of_tile = sums + tile * tile_sums + (j - first) % TILE;
         int64_t ldb = s->down_b;
-        float tail[MOST_ROWS][VECTOR], copy[COPIES ? MOST_ROWS * 3 * VECTOR : 1];
+        float tail[MOST_ROWS][VECTOR];
+        __attribute__((aligned(4 * LINE))) float copy[COPIES ? MOST_ROWS * TILE : 1];
         width = whole == 0 ? 1 : whole;
-        const int last = j + width * VECTOR >= end, fetch = more || (copies && !last);
-        const float *next = !copies ? b + rows * ldb : last ? next_strip : b + width * VECTOR;
+        const uintptr_t next_strip = (uintptr_t)(b + rows * ldb);
+#if COPIES
+        /* of each tile a share of the rows' next lines */
+        const int64_t after = first + (tile / SHARES + 1) * ASKED, last_row = rows * (tile % SHARES + 1) / SHARES;
+        int64_t row = rows * (tile % SHARES) / SHARES;
+        const uintptr_t next = sizeof(float) * (after < end ? after - j : first - j + rows * ldb) + (uintptr_t)b;
+        const int asks = copies && whole > 0 && (more || after < end);
+#endif
         if (whole == 0) { /* less than a vector, with zeros */
             for (int64_t r = 0; r < rows; r++) {
                 for (int64_t l = 0; l < VECTOR; l++) {
@@ -213,8 +233,13 @@ static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_
             count = NAME(lines)(lines - i);
             const float *a = s->packed ? s->packed + i * s->k + from * count : s->a + from * s->across_a + i;
             const int64_t group = i / GROUP, line = least(whole, whole * group / groups), up_to = least(whole, whole * (group + 1) / groups);
-            NAME(add_strip)(count, width, rows, a, s->packed ? count : s->across_a, b, ldb, fetch ? (int)(up_to - line) : 0, (uintptr_t)(next + line * VECTOR), s->down_b,
-                            copies && i == 0 ? copy : NULL, sums + i * ld, ld, add);
+#if COPIES
+            for (int64_t to = least(row + each, last_row); asks && row < to; row++) {
+                NAME(ask)(next + sizeof(float) * row * s->down_b);
+            }
+#endif
+            NAME(add_strip)(count, width, rows, a, s->packed ? count : s->across_a, b, ldb, more && !copies ? (int)(up_to - line) : 0, next_strip + sizeof(float) * line * VECTOR,
+                            copies && i == 0 ? copy : NULL, of_tile + i * ld, ld, add);
             if (copies) {
                 b = copy;
                 ldb = width * VECTOR;
@@ -228,19 +253,22 @@ static void NAME(sum_chunk)(const void *job, int chunk, int member) {
     const thin *s = job;
     const int64_t from = s->k * chunk / s->parts, to = s->k * (chunk + 1) / s->parts;
     for (int64_t p = from; p < to; p += MOST_ROWS) {
-        NAME(sum_strip)(s, 0, s->n, p, least(MOST_ROWS, to - p), 0, s->sums + chunk * s->room, round_up(s->n, VECTOR), p > from);
+        NAME(sum_strip)(s, 0, s->n, p, least(MOST_ROWS, to - p), 0, s->sums + chunk * s->room, round_up(s->n, VECTOR), ACROSS * VECTOR, p > from);
     }
 }
 
 static void NAME(multiply_columns)(const void *job, int part, int member) {
+    enum { TILE = ACROSS * VECTOR };
     const thin *s = job;
-    const int64_t tiles = (s->n + 3 * VECTOR - 1) / (3 * VECTOR), from = tiles * part / s->parts * 3 * VECTOR;
-    const int64_t to = least(tiles * (part + 1) / s->parts * 3 * VECTOR, s->n), ld = round_up(to - from, VECTOR);
+    const int64_t tiles = (s->n + TILE - 1) / TILE, from = tiles * part / s->parts * TILE, to = least(tiles * (part + 1) / s->parts * TILE, s->n);
+    const int64_t tile_sums = TILE * s->padded;
     float *sums = s->sums + member * s->room;
     for (int64_t p = 0; p < s->k; p += s->strip) {
-        NAME(sum_strip)(s, from, to, p, least(s->strip, s->k - p), s->k - p > s->strip, sums, ld, p > 0);
+        NAME(sum_strip)(s, from, to, p, least(s->strip, s->k - p), s->k - p > s->strip, sums, TILE, tile_sums, p > 0);
     }
-    finish(s, sums, ld, 0, s->m, from, to - from);
+    for (int64_t j = from; j < to; j += TILE, sums += tile_sums) {
+        finish(s, sums, TILE, 0, s->m, j, least(TILE, to - j));
+    }
 }
 
 /* COUNT rows of C's columns from j on, of which WIDTH vectors have SPREAD lanes each. */
@@ -250,9 +278,9 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
         NAME(tile) sum; \
         NAME(clear)(COUNT, WIDTH, sum); \
         if (s->k > LONG) { \
-            NAME(add_products)(COUNT, WIDTH, SPREAD, 1, 0, whole, a, s->down_a, 1, b, ldb, 0, 0, NULL, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 1, 0, whole, a, s->down_a, 1, b, ldb, 0, NULL, sum); \
         } else { \
-            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, whole, a, s->down_a, 1, b, ldb, 0, 0, NULL, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, whole, a, s->down_a, 1, b, ldb, 0, NULL, sum); \
         } \
         if (whole < s->k) { \
             float rest[COUNT][SPREAD]; \
@@ -262,7 +290,7 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
                     rest[r][p - whole] = a[r * s->down_a + p]; \
                 } \
             } \
-            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, SPREAD, rest[0], SPREAD, 1, b + whole * ldb, ldb, 0, 0, NULL, sum); \
+            NAME(add_products)(COUNT, WIDTH, SPREAD, 0, 0, SPREAD, rest[0], SPREAD, 1, b + whole * ldb, ldb, 0, NULL, sum); \
         } \
         NAME(add_lanes)(COUNT, WIDTH, SPREAD, sum); \
         if (s->across == 1 && s->across_d == 1 && columns == WIDE * VECTOR) { \
@@ -328,7 +356,7 @@ enum { NAME(most_spread) = 4 };
 #else
 enum { NAME(most_spread) = 1 };
 #endif
-static const thin_variant NAME(thin) = {VECTOR, GROUP, FITS, NAME(most_spread), COPIES, NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
+static const thin_variant NAME(thin) = {VECTOR, GROUP, ACROSS, FITS, NAME(most_spread), COPIES, NAME(sum_chunk), NAME(multiply_rows), NAME(multiply_columns)};
 
 #undef WHOLE_GROUP
 #undef FITTING_TILES
@@ -345,6 +373,7 @@ static const thin_variant NAME(thin) = {VECTOR, GROUP, FITS, NAME(most_spread), 
 #undef TARGET
 #undef VECTOR
 #undef GROUP
+#undef ACROSS
 #undef FITS
 #undef COPIES
 #undef MULTIPLY_ADD
