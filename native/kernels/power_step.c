@@ -48,6 +48,7 @@ typedef struct step step;
 typedef struct {
     int64_t vector;         /* floats in a vector */
     int64_t group;          /* columns of V that are worked on at once */
+    int64_t across;         /* vectors of a tile of Z */
     int copies;             /* whether a block is copied for Z, and read for all groups of V's columns, panel by panel */
     void (*transpose_v)(const step *s, int64_t j, int64_t vectors);
     double (*run)(const step *s, int64_t from, int64_t to, float *zt, float *memory);
@@ -105,6 +106,7 @@ static int fits_product(const step *s) {
 #define VECTOR 16
 #define COPIES 0
 #define GROUP 8
+#define ACROSS 3
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "power_step_variant.h"
 
@@ -113,6 +115,7 @@ static int fits_product(const step *s) {
 #define VECTOR 8
 #define COPIES 1
 #define GROUP 4
+#define ACROSS 2
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "power_step_variant.h"
 #endif
@@ -122,6 +125,7 @@ static int fits_product(const step *s) {
 #define VECTOR 4
 #define COPIES 1
 #define GROUP 4
+#define ACROSS 2
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
 #include "power_step_variant.h"
 
@@ -140,7 +144,7 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     const int64_t rows = least(MOST_ROWS, least(cached, lora4j_product_floats() / row_floats(&s)));
     s.rows = rows < 3 ? 3 : rows / 3 * 3;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;
-    s.sums = ldz ? round_up(round_up(n, 3 * s.variant->vector) * s.kp, 16) : 0;
+    s.sums = ldz ? round_up(round_up(n, s.variant->across * s.variant->vector) * s.kp, 16) : 0;
     s.scratch = round_up(s.np * s.kp, 16) * !s.vt_in_z + s.sums * s.parts + (fits_product(&s) ? 0 : block_floats(&s) * threads) + 2 * s.parts;
     return s;
 }
@@ -169,7 +173,7 @@ static void work_on_part(const void *job, int part, int member) {
 static void add_parts(const void *job, int share, int member) {
     (void)member;
     const step *s = job;
-    const int64_t width = 3 * s->variant->vector, tiles = (s->n + width - 1) / width;
+    const int64_t width = s->variant->across * s->variant->vector, tiles = (s->n + width - 1) / width;
     s->variant->add_parts(s, tiles * share / s->shares * width, tiles * (share + 1) / s->shares * width);
 }
 

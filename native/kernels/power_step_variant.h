@@ -4,6 +4,7 @@
      TARGET     the function attribute that allows its instructions
      VECTOR     floats in a vector
      GROUP      columns of V that are worked on at once: the registers hold 3·GROUP sums
+     ACROSS     vectors of a tile of Z: the registers hold ACROSS·GROUP sums
      COPIES     whether a block of G is copied for Z
      MULTIPLY_ADD(SUM, A, B)  SUM += A·B with all three in registers */
 
@@ -14,7 +15,7 @@ typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 /* Vectors of a line of the cache, and lines that a tile of Z touches in a row of G. */
-enum { NAME(line) = LINE / VECTOR, NAME(lines) = (3 * VECTOR + LINE - 1) / LINE };
+enum { NAME(line) = LINE / VECTOR, NAME(lines) = (ACROSS * VECTOR + LINE - 1) / LINE };
 
 /* Vᵀ's vectors for the rows of V from j on. */
 static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) {
@@ -109,24 +110,23 @@ static __attribute__((noinline)) TARGET void NAME(forward)(int64_t rows, const f
     }
 }
 
-/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ; the second and third vectors are so many floats after the first. For each
-   row, ASKED lines are asked for, from next on, of rows that are next_ld floats apart and need not be there. */
-INLINE void NAME(add_tile)(const int WIDTH, const int ASKED, int64_t rows, const float *restrict g, int64_t second, int64_t third, int64_t ldg, const float *restrict y,
-                           int64_t kp, float *restrict zt, int add, uintptr_t next, int64_t next_ld) {
-    NAME(vec) sum[GROUP][3];
+/* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. For each row, ASKED lines are asked for, from next on, of rows that
+   are next_ld floats apart and need not be there. */
+INLINE void NAME(add_tile)(const int WIDTH, const int ASKED, int64_t rows, const float *restrict g, int64_t ldg, const float *restrict y, int64_t kp,
+                           float *restrict zt, int add, uintptr_t next, int64_t next_ld) {
+    NAME(vec) sum[GROUP][ACROSS];
     UNROLL for (int c = 0; c < GROUP; c++) {
         UNROLL for (int w = 0; w < WIDTH; w++) {
-            sum[c][w] = add ? *(const NAME(vec) *)(zt + (c * 3 + w) * VECTOR) : (NAME(vec)){0};
+            sum[c][w] = add ? *(const NAME(vec) *)(zt + (c * ACROSS + w) * VECTOR) : (NAME(vec)){0};
         }
     }
     _Pragma("GCC unroll 2") for (int64_t r = 0; r < rows; r++) {
-        const float *from = g + r * ldg;
-        NAME(vec) row[3];
+        NAME(vec) row[ACROSS];
         UNROLL for (int l = 0; l < ASKED; l++) {
             __builtin_prefetch((const void *)(next + sizeof(float) * (r * next_ld + l * LINE)), 0, 2);
         }
         UNROLL for (int w = 0; w < WIDTH; w++) {
-            row[w] = *(const NAME(vec) *)(from + (w == 0 ? 0 : w == 1 ? second : third));
+            row[w] = *(const NAME(vec) *)(g + r * ldg + w * VECTOR);
         }
         UNROLL for (int c = 0; c < GROUP; c++) {
             const NAME(vec) of_y = y[r * kp + c] - (NAME(vec)){0};
@@ -137,25 +137,30 @@ INLINE void NAME(add_tile)(const int WIDTH, const int ASKED, int64_t rows, const
     }
     UNROLL for (int c = 0; c < GROUP; c++) {
         UNROLL for (int w = 0; w < WIDTH; w++) {
-            *(NAME(vec) *)(zt + (c * 3 + w) * VECTOR) = sum[c][w];
+            *(NAME(vec) *)(zt + (c * ACROSS + w) * VECTOR) = sum[c][w];
         }
     }
 }
 
+/* The same for all groups, the first of which asks. */
 #define BACKWARD(WIDTH) \
-    static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *g, int64_t second, int64_t third, int64_t ldg, const float *y, int64_t kp, \
-                                                                        float *zt, int add, int64_t asked, uintptr_t next, int64_t next_ld) { \
-        if (asked == 0) { \
-            NAME(add_tile)(WIDTH, 0, rows, g, second, third, ldg, y, kp, zt, add, 0, 0); \
-        } else if (asked == 1) { \
-            NAME(add_tile)(WIDTH, 1, rows, g, second, third, ldg, y, kp, zt, add, next, next_ld); \
-        } else { \
-            NAME(add_tile)(WIDTH, NAME(lines), rows, g, second, third, ldg, y, kp, zt, add, next, next_ld); \
+    static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *g, int64_t ldg, const float *y, int64_t kp, float *zt, int add, \
+                                                                        int64_t asked, uintptr_t next, int64_t next_ld) { \
+        for (int64_t group = 0; group < kp; group += GROUP, asked = 0) { \
+            if (asked == 0) { \
+                NAME(add_tile)(WIDTH, 0, rows, g, ldg, y + group, kp, zt + group * ACROSS * VECTOR, add, 0, 0); \
+            } else if (asked == 1) { \
+                NAME(add_tile)(WIDTH, 1, rows, g, ldg, y + group, kp, zt + group * ACROSS * VECTOR, add, next, next_ld); \
+            } else { \
+                NAME(add_tile)(WIDTH, NAME(lines), rows, g, ldg, y + group, kp, zt + group * ACROSS * VECTOR, add, next, next_ld); \
+            } \
         } \
     }
 BACKWARD(1)
 BACKWARD(2)
+#if ACROSS > 2
 BACKWARD(3)
+#endif
 
 /* The elements of G's rows that are less than a vector, with zeros. */
 static TARGET void NAME(pad)(const step *s, const float *g, int64_t rows, int64_t j, float *tail) {
@@ -228,31 +233,26 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
 
 /* What a block, or its copy, adds to Zᵀ; whether another block follows. */
 static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add, int more, float *copy) {
-    const int64_t groups = s->kp / GROUP, n = copy ? s->np : s->n, ld = copy ? LINE : s->ldg;
-    const int64_t each = copy && groups > 1 ? 1 : NAME(lines); /* lines that a group asks for, across */
+    const int64_t n = copy ? s->np : s->n, ld = copy ? LINE : s->ldg;
     const uintptr_t after = (uintptr_t)g + sizeof(float) * rows * s->ldg;
     int64_t row = 0, column = 0; /* of what follows, where it is asked for line after line */
-    for (int64_t j = 0; j < s->np; j += 3 * VECTOR) {
+    for (int64_t j = 0; j < s->np; j += ACROSS * VECTOR) {
         const uintptr_t next = after + sizeof(float) * (s->ahead.across ? j : row * s->ldg + column);
-        const int64_t next_ld = s->ahead.across ? s->ldg : LINE, whole = least((n - j) / VECTOR, 3);
+        const int64_t next_ld = s->ahead.across ? s->ldg : LINE, whole = least((n - j) / VECTOR, ACROSS), asked = !more ? 0 : s->ahead.across ? NAME(lines) : 1;
         for (column += rows * LINE; column >= s->n; column -= s->n) {
             row++;
         }
         const float *from = copy ? NAME(copied)(s, copy, j) : g + j;
-        const int64_t second = copy ? NAME(copied)(s, copy, j + VECTOR) - from : VECTOR, third = copy ? NAME(copied)(s, copy, j + 2 * VECTOR) - from : 2 * VECTOR;
-        for (int64_t group = 0; group < groups; group++) {
-            const float *of_y = y + group * GROUP;
-            const int64_t left = NAME(lines) - group * each, asked = !more || left <= 0 ? 0 : s->ahead.across ? least(left, each) : group == 0;
-            const uintptr_t here = next + sizeof(float) * LINE * group * each;
-            float *to = zt + (j / (3 * VECTOR) * groups + group) * GROUP * 3 * VECTOR;
-            switch (whole) {
-                case 3: NAME(backward_3)(rows, from, second, third, ld, of_y, s->kp, to, add, asked, here, next_ld); break;
-                case 2: NAME(backward_2)(rows, from, second, third, ld, of_y, s->kp, to, add, asked, here, next_ld); break;
-                case 1: NAME(backward_1)(rows, from, second, third, ld, of_y, s->kp, to, add, asked, here, next_ld); break;
-            }
-            if (whole < 3 && n % VECTOR != 0) {
-                NAME(backward_1)(rows, tail, 0, 0, VECTOR, of_y, s->kp, to + whole * VECTOR, add, 0, 0, 0);
-            }
+        float *to = zt + j * s->kp;
+        switch (whole) {
+#if ACROSS > 2
+            case 3: NAME(backward_3)(rows, from, ld, y, s->kp, to, add, asked, next, next_ld); break;
+#endif
+            case 2: NAME(backward_2)(rows, from, ld, y, s->kp, to, add, asked, next, next_ld); break;
+            case 1: NAME(backward_1)(rows, from, ld, y, s->kp, to, add, asked, next, next_ld); break;
+        }
+        if (whole < ACROSS && n % VECTOR != 0) {
+            NAME(backward_1)(rows, tail, VECTOR, y, s->kp, to + whole * VECTOR, add, 0, 0, 0);
         }
     }
 }
@@ -280,12 +280,12 @@ static TARGET double NAME(run)(const step *s, int64_t from, int64_t to, float *z
 
 /* Z's rows from one tile to another: the parts' sums, in order. */
 static TARGET void NAME(add_parts)(const step *s, int64_t from, int64_t to) {
-    const int64_t tile = GROUP * 3 * VECTOR;
-    const float *sums = s->zt + from / (3 * VECTOR) * (s->kp / GROUP) * tile;
-    for (int64_t j = from; j < to; j += 3 * VECTOR) {
-        const int64_t rows = s->n - j < 3 * VECTOR ? s->n - j : 3 * VECTOR;
+    const int64_t tile = GROUP * ACROSS * VECTOR;
+    const float *sums = s->zt + from / (ACROSS * VECTOR) * (s->kp / GROUP) * tile;
+    for (int64_t j = from; j < to; j += ACROSS * VECTOR) {
+        const int64_t rows = s->n - j < ACROSS * VECTOR ? s->n - j : ACROSS * VECTOR;
         for (int64_t group = 0; group < s->kp / GROUP; group++, sums += tile) {
-            float sum[GROUP][3 * VECTOR]; /* of the last tile some are of no column, and have any value */
+            float sum[GROUP][ACROSS * VECTOR]; /* of the last tile some are of no column, and have any value */
             memcpy(sum, sums, sizeof sum);
             for (int part = 1; part < s->parts; part++) {
                 for (int64_t i = 0; i < tile; i++) {
@@ -309,7 +309,7 @@ static TARGET void NAME(add_parts)(const step *s, int64_t from, int64_t to) {
     }
 }
 
-static const power_variant NAME(power) = {VECTOR, GROUP, COPIES, NAME(transpose_v), NAME(run), NAME(add_parts)};
+static const power_variant NAME(power) = {VECTOR, GROUP, ACROSS, COPIES, NAME(transpose_v), NAME(run), NAME(add_parts)};
 
 #undef ADD_PANEL
 #undef BACKWARD
@@ -319,5 +319,6 @@ static const power_variant NAME(power) = {VECTOR, GROUP, COPIES, NAME(transpose_
 #undef TARGET
 #undef VECTOR
 #undef GROUP
+#undef ACROSS
 #undef COPIES
 #undef MULTIPLY_ADD
