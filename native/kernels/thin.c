@@ -41,6 +41,10 @@ static int64_t strip_rows(int copies) {
 /* Floats in a line of the cache, and lines of a row that are asked for together where tiles are copied. */
 enum { LINE = 16, LINES_ASKED = 4 };
 
+/* Lines of S that are worked on at once in the columns' form, where the variant has tiles of so many and S at least LEAST_OF_SIXES lines: with fewer, they
+   take longer than fours. */
+enum { SIX = 6, LEAST_OF_SIXES = 20 };
+
 /* Products of two elements below which one thread does it all: about a microsecond. */
 enum { ALONE = 1 << 16 };
 
@@ -73,11 +77,27 @@ typedef struct {
 struct thin_variant {
     int64_t vector, group;  /* floats in a vector, and lines of the matrix that is not in vectors that are worked on at once */
     int64_t across;         /* vectors of a tile in the columns' form */
-    int fits;               /* whether tiles of six rows of L by two vectors, and of three by four, are made where S has so many */
+    int fits;               /* whether there are tiles of six lines by two vectors, and in the rows' form of three by four */
     int64_t spread;         /* the most products of a sum that are made at once */
     int copies;             /* whether a tile of the columns' form is copied */
     lora4j_work *sum_chunk, *multiply_rows, *multiply_columns;
 };
+
+/* Lines of S packed that are worked on at once, where so many are left; four first, so that the others come in sixes. */
+static inline int64_t lines_at_once(const thin *s, int64_t left) {
+    if (!s->variant->fits) {
+        return least(s->variant->group, left);
+    }
+    return s->padded >= LEAST_OF_SIXES && left % SIX == 0 ? SIX : 4;
+}
+
+static inline int64_t groups_of(const thin *s) {
+    int64_t groups = 0;
+    for (int64_t left = s->padded; left > 0; left -= lines_at_once(s, left)) {
+        groups++;
+    }
+    return groups;
+}
 
 /* α·sum + β·d of so many elements, each so far from the next. */
 static inline __attribute__((always_inline)) void finish_line(int64_t count, float alpha, const float *restrict sum, int64_t along_sum, float beta, const float *d,
@@ -181,13 +201,13 @@ int lora4j_is_thin(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
     return is_merge(transpose_a, m, n, k) || (!transpose_a && is_thin(n, k)) || (transpose_b ? is_thin(m, k) : m <= THIN) || (transpose_a && n <= THIN);
 }
 
-/* Packs S's share of a part: its tiles, and in each product after product, or as many side by side as are made at once. The element of product p in
+/* Packs S's share of a part: its tiles, of so many places or of lines_at_once, and in each product after product, or as many side by side as are made at once. The element of product p in
    place i is at from[p·along + i·beside]; products and places beyond the last are zero. */
 static inline __attribute__((always_inline)) void pack_spread(const int64_t spread, const thin *s, const float *from, int64_t along, int64_t beside,
                                                               int64_t count, int64_t width, int part) {
     const int64_t lines = (s->k + LINE - 1) / LINE, to = least(lines * (part + 1) / s->parts * LINE, round_up(s->k, spread));
-    for (int64_t i = 0; i < s->padded; i += width) {
-        const int64_t places = least(width, s->padded - i);
+    for (int64_t i = 0, places; i < s->padded; i += places) {
+        places = width > 0 ? least(width, s->padded - i) : lines_at_once(s, s->padded - i);
         for (int64_t p = lines * part / s->parts * LINE, end; p < to; p = end) {
             end = least(p + LINE, to);
             for (int64_t c = 0; c < places; c++) {
@@ -223,7 +243,7 @@ static void pack_b(const void *job, int part, int member) {
 static void pack_a(const void *job, int part, int member) {
     (void)member;
     const thin *s = job;
-    pack(s, s->a, s->across_a, s->down_a, s->m, s->variant->group, part);
+    pack(s, s->a, s->across_a, s->down_a, s->m, 0, part);
 }
 
 /* How many products of each sum are packed at once, so that so many floats are enough for S packed. */
@@ -256,7 +276,7 @@ static void rows(lora4j_team *team, thin all) {
     const int64_t vectors = (all.n * all.spread + vector - 1) / vector;
     const int fits = all.variant->fits && all.spread == 1;
     all.wide = fits && (vectors == 2 || vectors == 4) ? vectors : 3;
-    all.tall = all.wide == 2 ? 6 : all.wide == 4 ? 3 : all.variant->group;
+    all.tall = all.wide == 2 ? SIX : all.wide == 4 ? 3 : all.variant->group;
     all.packed = team->packed;
     const int64_t cached = lora4j_second_level_cache() / (int64_t)sizeof(float) * 5 / 8; /* with what comes of L */
     const int64_t products = all.n > THIN ? all.k : depth(&all, least(cached, lora4j_product_floats()));

@@ -4,7 +4,7 @@
      TARGET     the function attribute that allows its instructions
      VECTOR     floats in a vector
      GROUP      columns, or rows, of A for which sums are made at once, 4 or 8: the registers hold 3·GROUP
-     FITS       whether tiles of six rows of L by two vectors, and of three by four, are made where S has so many
+     FITS       whether there are tiles of six lines by two vectors, and in the rows' form of three by four, where S has so many
      ACROSS     vectors of a tile of the columns' and the inner form
      COPIES     whether a tile of the columns' form is copied while the first lines of A meet it: its rows may be a power of two apart, and then few places
                 of the first-level cache are to hold them all
@@ -13,7 +13,7 @@
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
 typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
-typedef NAME(vec) NAME(tile)[FITS && GROUP < 6 ? 6 : GROUP][FITS ? 4 : 3];
+typedef NAME(vec) NAME(tile)[FITS && GROUP < SIX ? SIX : GROUP][FITS ? 4 : 3];
 
 #define UNROLL _Pragma("GCC unroll 16")
 #if COPIES
@@ -182,7 +182,13 @@ static inline int64_t NAME(lines)(int64_t left) {
 
 INLINE void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const float *a, int64_t along, const float *b, int64_t ldb, int fetched, uintptr_t next,
                                    float *copy, float *to, int64_t ld, int add) {
-    CALL(ADD_STRIP, count, width)
+    switch (count * 4 + width) {
+#if FITS
+        case SIX * 4 + 2: ADD_STRIP(SIX, 2) break;
+        case SIX * 4 + 1: ADD_STRIP(SIX, 1) break;
+#endif
+        default: CALL(ADD_STRIP, count, width)
+    }
 }
 
 #if COPIES
@@ -199,7 +205,7 @@ INLINE void NAME(ask)(uintptr_t line) {
    one, or, where tiles are copied, the columns that follow: of many rows that are a power of two apart the second-level cache has no place for two strips. */
 static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_t from, int64_t rows, int more, float *sums, int64_t ld, int64_t tile_sums, int add) {
     enum { TILE = ACROSS * VECTOR, ASKED = LINES_ASKED * LINE, SHARES = ASKED / TILE };
-    const int64_t first = j, lines = s->packed ? s->padded : s->m, groups = (lines + GROUP - 1) / GROUP;
+    const int64_t first = j, lines = s->packed ? s->padded : s->m, groups = s->packed ? groups_of(s) : 1;
     const int copies = COPIES && s->packed;
 #if COPIES
     const int64_t each = (rows + SHARES * groups - 1) / (SHARES * groups); /* rows asked for by a tile and a group */
@@ -229,10 +235,10 @@ static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_
             b = tail[0];
             ldb = VECTOR;
         }
-        for (int64_t i = 0, count; i < lines; i += count) {
-            count = NAME(lines)(lines - i);
+        for (int64_t i = 0, group = 0, count; i < lines; i += count, group++) {
+            count = s->packed ? lines_at_once(s, lines - i) : NAME(lines)(lines - i);
             const float *a = s->packed ? s->packed + i * s->k + from * count : s->a + from * s->across_a + i;
-            const int64_t group = i / GROUP, line = least(whole, whole * group / groups), up_to = least(whole, whole * (group + 1) / groups);
+            const int64_t line = least(whole, whole * group / groups), up_to = least(whole, whole * (group + 1) / groups);
 #if COPIES
             for (int64_t to = least(row + each, last_row); asks && row < to; row++) {
                 NAME(ask)(next + sizeof(float) * row * s->down_b);
@@ -323,7 +329,7 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
 
 #if FITS
 #define FITTING_TILES \
-    case 6 * 4 + 2: ROWS_OF_LANES(6, 2, 1) break; \
+    case SIX * 4 + 2: ROWS_OF_LANES(SIX, 2, 1) break; \
     case 3 * 4 + 4: ROWS_OF_LANES(3, 4, 1) break; \
     case 4 + 4: ROWS_OF_LANES(1, 4, 1) break;
 #else
