@@ -163,7 +163,7 @@ public final class Main implements Callable<Integer> {
                     if (since++ % PROBE_EVERY == 0) {
                         contenders.probe(threads);
                     }
-                    session.items.add(PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), weight(item) * seconds, machine));
+                    session.items.add(PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), seconds, more(item), machine));
                     session.save(file);
                 }
                 bar.stepBy(weight(item) * (long) seconds);
@@ -174,8 +174,13 @@ public final class Main implements Callable<Integer> {
     }
 
     /** A difference of a few per cent needs more rounds than a ratio. */
+    private int more(Item item) {
+        return !quick && !gate && item.isJudgedByOverhead() ? PairedRun.MORE_ROUNDS : 0;
+    }
+
+    /** How much longer than another it takes, for the progress bar. */
     private int weight(Item item) {
-        return !quick && !gate && item.isJudgedByOverhead() ? 2 : 1;
+        return more(item) > 0 ? 4 : 1;
     }
 
     private boolean decompositions(List<SvdItem> items, Contenders contenders, double seconds, ProgressBar bar) throws IOException {

@@ -1,11 +1,13 @@
 package org.lora4j.bench;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
  * What was found for one item.
  *
+ * @param rounds in which all took part, but slow ones in fewer; the ratios of this library's own forms may be of more
  * @param ours milliseconds of this library
  * @param others milliseconds of each of the others
  * @param ratios each other's time over ours, pair by pair
@@ -26,6 +28,7 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
             }
         });
         double[] ours = times.ms().get(name);
+        ours = Arrays.copyOf(ours, Math.min(ours.length, times.rounds()));
         return new Measured(item, ours.length, Interval.of(ours), others, ratios, captured, times.absent(), times.othersPercent());
     }
 

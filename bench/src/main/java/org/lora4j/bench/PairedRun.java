@@ -31,12 +31,14 @@ final class PairedRun {
     /** Slower ones take part in three rounds only. */
     private static final double SLOW_MS = 3000;
     private static final int SLOW_ROUNDS = 3;
+    /** For differences of a few per cent: rounds of only this library's forms, after those of all. */
+    static final int MORE_ROUNDS = 30;
 
     /**
-     * Milliseconds by contender, one value a round; for each that was left out the reason; and how much of the processors other
-     * processes used meanwhile, which spoils times.
+     * Milliseconds by contender, one value a round; how many rounds all but slow ones took part in; for each that was left out the
+     * reason; and how much of the processors other processes used meanwhile, which spoils times.
      */
-    record Times(Map<String, double[]> ms, Map<String, String> absent, double othersPercent) {
+    record Times(Map<String, double[]> ms, int rounds, Map<String, String> absent, double othersPercent) {
         /** The other's time over the time of {@code name}, round by round. */
         Interval ratio(String other, String name) {
             double[] a = ms.get(other);
@@ -73,14 +75,15 @@ final class PairedRun {
      * Measures one item.
      *
      * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
-     * @param seconds about how long the rounds may take; at least {@link #FEWEST_ROUNDS} are made
+     * @param seconds about how long the rounds of all may take; at least {@link #FEWEST_ROUNDS} are made
+     * @param more rounds of only this library's forms
      */
-    static Measured measure(Item item, List<Contender> contenders, long seed, double seconds, Machine machine) throws IOException {
+    static Measured measure(Item item, List<Contender> contenders, long seed, double seconds, int more, Machine machine) throws IOException {
         Map<String, Double> captured = new LinkedHashMap<>();
         List<Contender> prepared = new ArrayList<>();
         try {
             Inputs inputs = new Inputs(item, seed, machine.cacheBytes());
-            Times times = inTurns(contenders.stream().filter(c -> c.takes(item)).toList(), 1, seconds, c -> {
+            Times times = inTurns(contenders.stream().filter(c -> c.takes(item)).toList(), 1, seconds, more, c -> {
                 prepared.add(c);
                 c.prepare(item, inputs);
                 double ms = c.run(0, 1)[0];
@@ -103,9 +106,10 @@ final class PairedRun {
      *
      * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
      * @param works of which a call consists: whether these are short decides how long they warm up
-     * @param seconds about how long the rounds may take; at least {@link #FEWEST_ROUNDS} are made
+     * @param seconds about how long the rounds of all may take; at least {@link #FEWEST_ROUNDS} are made
+     * @param more rounds of only this library's forms
      */
-    static <T extends Timed> Times inTurns(List<T> contenders, int works, double seconds, Start<T> start) throws IOException {
+    static <T extends Timed> Times inTurns(List<T> contenders, int works, double seconds, int more, Start<T> start) throws IOException {
         Map<String, String> absent = new LinkedHashMap<>();
         Map<Timed, Turn> turns = new LinkedHashMap<>();
         double round = 0;
@@ -130,17 +134,17 @@ final class PairedRun {
         int rounds = round == 0 ? FEWEST_ROUNDS : (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
         long began = System.nanoTime();
         double before = Machine.othersSeconds();
-        Map<String, double[]> ms = rounds(turns, rounds);
+        Map<String, double[]> ms = rounds(turns, rounds, more);
         double others = (Machine.othersSeconds() - before) / ((System.nanoTime() - began) / 1e9) / Runtime.getRuntime().availableProcessors();
-        return new Times(ms, absent, 100 * Math.max(0, others));
+        return new Times(ms, rounds, absent, 100 * Math.max(0, others));
     }
 
-    private static Map<String, double[]> rounds(Map<Timed, Turn> turns, int rounds) throws IOException {
+    private static Map<String, double[]> rounds(Map<Timed, Turn> turns, int rounds, int more) throws IOException {
         Map<String, double[]> ms = new LinkedHashMap<>();
-        turns.forEach((c, turn) -> ms.put(c.name(), new double[turn.slow ? Math.min(SLOW_ROUNDS, rounds) : rounds]));
+        turns.forEach((c, turn) -> ms.put(c.name(), new double[turn.slow ? Math.min(SLOW_ROUNDS, rounds) : c instanceof Lora4jContender ? rounds + more : rounds]));
         List<Timed> order = new ArrayList<>(turns.keySet());
         int next = 3;
-        for (int i = 0; i < rounds; i++) {
+        for (int i = 0; i < rounds + more; i++) {
             for (Timed c : order) {
                 if (i < ms.get(c.name()).length) {
                     pause();

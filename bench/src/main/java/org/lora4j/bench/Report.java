@@ -141,6 +141,8 @@ final class Report extends Page {
         line("");
         line("## The adapter's overhead over the frozen products");
         line("");
+        line("Where the overhead is judged, the layer and its frozen products alone take %d more rounds of turns.", PairedRun.MORE_ROUNDS);
+        line("");
         line("| work | b | m | n | r | in place | beside plain buffers | least possible |");
         line("|---|---|---|---|---|---|---|---|");
         for (Measured x : session.items) {
