@@ -3,8 +3,8 @@
  * G is taken in blocks of rows that stay in the second-level cache while they are used twice: for their rows of Y, and, when these are
  * complete, for their part of Z. Both times G is read in whole vectors. For Y they are multiplied by vectors of Vᵀ, a panel
  * of which stays in the first-level cache, and the lanes are added at the end; for Z by single elements of Y. A tile of sums has
- * three of the one and GROUP of the other, so that there are two multiplications to each load. Each part of the rows has a Zᵀ of its own; they
- * are added in order.
+ * two or three of the one and GROUP of the other, so that there are more multiplications than loads. Each part of the rows has a Zᵀ of its own;
+ * they are added in order.
  *
  * Where vectors are half a line of the cache or less, the block is copied as it is read for Y, line beside line of its rows, and read from
  * there for Z: a tile goes down the rows, which may be a power of two apart, and then few places of the first-level cache are to hold them all.
@@ -72,7 +72,7 @@ struct step {
     int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
     float *vt;              /* np×kp: for each panel and each group the panel's vectors of Vᵀ, GROUP of them for each place */
     int64_t sums;           /* floats of a part's Zᵀ */
-    float *zt;              /* for each part: for each three vectors of a row of G and each group of columns of V their sums */
+    float *zt;              /* for each part: for each tile's vectors of a row of G and each group of columns of V their sums */
     float *blocks;          /* for each member, between apart */
     int64_t between;
     lora4j_dot *dot;        /* where ‖G‖² is wanted */

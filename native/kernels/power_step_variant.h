@@ -14,6 +14,8 @@ typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
+_Static_assert(!COPIES || LINE % (ACROSS * VECTOR) == 0, "a tile's vectors of a row lie side by side in the copy");
+
 /* Vectors of a line of the cache, and lines that a tile of Z touches in a row of G. */
 enum { NAME(line) = LINE / VECTOR, NAME(lines) = (ACROSS * VECTOR + LINE - 1) / LINE };
 
@@ -238,7 +240,7 @@ static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, c
     int64_t row = 0, column = 0; /* of what follows, where it is asked for line after line */
     for (int64_t j = 0; j < s->np; j += ACROSS * VECTOR) {
         const uintptr_t next = after + sizeof(float) * (s->ahead.across ? j : row * s->ldg + column);
-        const int64_t next_ld = s->ahead.across ? s->ldg : LINE, whole = least((n - j) / VECTOR, ACROSS), asked = !more ? 0 : s->ahead.across ? NAME(lines) : 1;
+        const int64_t next_ld = s->ahead.across ? s->ldg : LINE, whole = least((n - j) / VECTOR, ACROSS), asked = !more || j % LINE > 0 ? 0 : s->ahead.across ? NAME(lines) : 1;
         for (column += rows * LINE; column >= s->n; column -= s->n) {
             row++;
         }

@@ -28,7 +28,7 @@ enum { WIDE = 256 };
 /* The least rows of L, where few products or AᵀB make it one of these. */
 enum { LEAST_ROWS = 64 };
 
-/* The most rows of B that are summed at once: those of A and of three vectors of B stay in the first-level cache. A chunk has as many, unless there
+/* The most rows of B that are summed at once: those of A and of two or three vectors of B stay in the first-level cache. A chunk has as many, unless there
    would be too many chunks. */
 enum { MOST_ROWS = 96, MOST_CHUNKS = 64 };
 
@@ -41,8 +41,8 @@ static int64_t strip_rows(int copies) {
 /* Floats in a line of the cache, and lines of a row that are asked for together where tiles are copied. */
 enum { LINE = 16, LINES_ASKED = 4 };
 
-/* Lines of S that are worked on at once in the columns' form, where the variant has tiles of so many and S at least LEAST_OF_SIXES lines: with fewer, they
-   take longer than fours. */
+/* Lines of the matrix that is not in vectors that are worked on at once, where the variant has tiles of so many; in the columns' form where S has at least
+   LEAST_OF_SIXES: with fewer, sixes take longer than fours. */
 enum { SIX = 6, LEAST_OF_SIXES = 20 };
 
 /* Products of two elements below which one thread does it all: about a microsecond. */
@@ -76,7 +76,7 @@ typedef struct {
 
 struct thin_variant {
     int64_t vector, group;  /* floats in a vector, and lines of the matrix that is not in vectors that are worked on at once */
-    int64_t across;         /* vectors of a tile in the columns' form */
+    int64_t across;         /* vectors of a tile in the columns' and the inner form */
     int fits;               /* whether there are tiles of six lines by two vectors, and in the rows' form of three by four */
     int64_t spread;         /* the most products of a sum that are made at once */
     int copies;             /* whether a tile of the columns' form is copied */
@@ -88,7 +88,7 @@ static inline int64_t lines_at_once(const thin *s, int64_t left) {
     if (!s->variant->fits) {
         return least(s->variant->group, left);
     }
-    return s->padded >= LEAST_OF_SIXES && left % SIX == 0 ? SIX : 4;
+    return s->padded >= LEAST_OF_SIXES && left % SIX == 0 ? SIX : s->variant->group;
 }
 
 static inline int64_t groups_of(const thin *s) {
@@ -99,37 +99,34 @@ static inline int64_t groups_of(const thin *s) {
     return groups;
 }
 
-/* α·sum + β·d of so many elements, each so far from the next. */
-static inline __attribute__((always_inline)) void finish_line(int64_t count, float alpha, const float *restrict sum, int64_t along_sum, float beta, const float *d,
-                                                              int64_t along_d, float *c, int64_t along) {
+/* α·sum + β·d of elements that lie side by side in C and D. */
+static inline __attribute__((always_inline)) void finish_line(int64_t count, float alpha, const float *restrict sum, int64_t along, float beta, const float *d, float *c) {
     if (beta == 0) {
         for (int64_t i = 0; i < count; i++) {
-            c[i * along] = alpha * sum[i * along_sum];
+            c[i] = alpha * sum[i * along];
         }
     } else {
         for (int64_t i = 0; i < count; i++) {
-            c[i * along] = alpha * sum[i * along_sum] + beta * d[i * along_d];
+            c[i] = alpha * sum[i * along] + beta * d[i];
         }
     }
 }
 
-/* C of some rows and columns of sums, of which the first is row i, column j; whichever lie side by side in C are made one after the other. */
+/* C of some rows and columns of sums, of which the first is row i, column j. Either rows or columns lie side by side, in D as in C. */
 static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int64_t rows, int64_t j, int64_t columns) {
     float *c = s->c + i * s->down + j * s->across;
-    const int adds = s->beta != 0; /* without, d need not be there */
-    const float *d = adds ? s->d + i * s->down_d + j * s->across_d : c;
-    const int64_t down_d = adds ? s->down_d : s->down, across_d = adds ? s->across_d : s->across;
-    if (s->across == 1 && across_d == 1) {
+    const float *d = s->d + i * s->down_d + j * s->across_d;
+    if (s->across == 1 && s->across_d == 1) { /* a single column of C may be without gaps where D's is not */
         for (int64_t r = 0; r < rows; r++) {
-            finish_line(columns, s->alpha, sums + r * ld, 1, s->beta, d + r * down_d, 1, c + r * s->down, 1);
-        }
-    } else if (s->down == 1 && down_d == 1) {
-        for (int64_t l = 0; l < columns; l++) {
-            finish_line(rows, s->alpha, sums + l, ld, s->beta, d + l * across_d, 1, c + l * s->across, 1);
+            finish_line(columns, s->alpha, sums + r * ld, 1, s->beta, d, c);
+            c += s->down;
+            d += s->down_d;
         }
     } else {
-        for (int64_t r = 0; r < rows; r++) {
-            finish_line(columns, s->alpha, sums + r * ld, 1, s->beta, d + r * down_d, across_d, c + r * s->down, s->across);
+        for (int64_t l = 0; l < columns; l++) {
+            finish_line(rows, s->alpha, sums + l, ld, s->beta, d, c);
+            c += s->across;
+            d += s->across_d;
         }
     }
 }
@@ -351,10 +348,10 @@ static thin transposed(thin s) {
 
 void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                          int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
-    thin s = {.variant = CHOSEN(team, &thin), .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = d, .c = c,
+    thin s = {.variant = CHOSEN(team, &thin), .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = beta == 0 ? c : d, .c = c, /* without β, D need not be there */
               .spread = 1,
               .down_a = transpose_a ? 1 : lda, .across_a = transpose_a ? lda : 1, .down_b = transpose_b ? 1 : ldb, .across_b = transpose_b ? ldb : 1,
-              .down_d = ldd, .across_d = 1, .down = ldc, .across = 1};
+              .down_d = beta == 0 ? ldc : ldd, .across_d = 1, .down = ldc, .across = 1};
     s.strip = strip_rows(s.variant->copies);
     if (is_inner(transpose_a, transpose_b, m, n, k)) {
         s = m <= n ? s : transposed(s); /* the wider one is read in vectors */

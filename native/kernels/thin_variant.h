@@ -44,10 +44,9 @@ INLINE NAME(vec) NAME(repeated)(const int SPREAD, const float *a) {
 
 /* Adds to COUNT·WIDTH sums: element p of a line of A, `down` from one to the next and `along` within, by the p-th vectors of B. Of these products SPREAD
    that follow each other are made at once, by as many lanes for each column. Meanwhile is asked for, with LINES_OF_A, the COUNT lines of A that follow;
-   with each product, FETCHED vectors at next, of rows that are as far apart as B's. B's vectors are copied, unless copy is NULL. */
+   with each product, FETCHED vectors at next, of rows that are as far apart as B's; none with COPIES. B's vectors are copied, unless copy is NULL. */
 INLINE void NAME(add_products)(const int COUNT, const int WIDTH, const int SPREAD, const int LINES_OF_A, const int FETCHED, int64_t products,
-                               const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, uintptr_t next, float *restrict copy,
-                               NAME(tile) all) {
+                               const float *restrict a, int64_t down, int64_t along, const float *restrict b, int64_t ldb, uintptr_t next, float *restrict copy, NAME(tile) all) {
     NAME(tile) sum; /* in registers */
     UNROLL for (int c = 0; c < COUNT; c++) {
         UNROLL for (int w = 0; w < WIDTH; w++) {
@@ -180,8 +179,8 @@ static inline int64_t NAME(lines)(int64_t left) {
         } \
     }
 
-INLINE void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const float *a, int64_t along, const float *b, int64_t ldb, int fetched, uintptr_t next,
-                                   float *copy, float *to, int64_t ld, int add) {
+INLINE void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const float *a, int64_t along, const float *b, int64_t ldb, int fetched, uintptr_t next, float *copy,
+                            float *to, int64_t ld, int add) {
     switch (count * 4 + width) {
 #if FITS
         case SIX * 4 + 2: ADD_STRIP(SIX, 2) break;
@@ -191,40 +190,36 @@ INLINE void NAME(add_strip)(int64_t count, int64_t width, int64_t rows, const fl
     }
 }
 
-#if COPIES
-/* Asks for some lines of a row: memory is soonest with what lies side by side. */
-INLINE void NAME(ask)(uintptr_t line) {
-    UNROLL for (int l = 0; l < LINES_ASKED; l++) {
-        __builtin_prefetch((const void *)(line + sizeof(float) * l * LINE), 0, 2);
-    }
-}
-#endif
-
 /* Adds the products of a strip, some rows of B, to sums for B's columns from j to `end`. Those of a tile's columns follow tile_sums floats after those of
    the tile before; its rows are ld apart. A is read where it is, unless S is packed. Meanwhile are fetched the same columns of the next strip, if there is
-   one, or, where tiles are copied, the columns that follow: of many rows that are a power of two apart the second-level cache has no place for two strips. */
-static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_t from, int64_t rows, int more, float *sums, int64_t ld, int64_t tile_sums, int add) {
+   one, or, where tiles are copied, the columns that follow, and last the first ones of the next strip: of many rows that are a power of two apart the
+   second-level cache has no place for two strips. */
+static __attribute__((noinline)) TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_t from, int64_t rows, int more, float *sums, int64_t ld, int64_t tile_sums, int add) {
     enum { TILE = ACROSS * VECTOR, ASKED = LINES_ASKED * LINE, SHARES = ASKED / TILE };
+    _Static_assert(!FITS || ACROSS == 2, "there are tiles of six lines by two vectors only");
     const int64_t first = j, lines = s->packed ? s->padded : s->m, groups = s->packed ? groups_of(s) : 1;
     const int copies = COPIES && s->packed;
 #if COPIES
-    const int64_t each = (rows + SHARES * groups - 1) / (SHARES * groups); /* rows asked for by a tile and a group */
+    const int64_t width_of_all = end - first, tiles = (width_of_all + TILE - 1) / TILE;
+    _Static_assert(ASKED % TILE == 0, "tiles share what is asked for");
 #endif
     for (int64_t width; j < end; j += width * VECTOR) {
-        const int64_t whole = least((end - j) / VECTOR, ACROSS), tile = (j - first) / TILE;
+        const int64_t whole = least((end - j) / VECTOR, ACROSS), column = j - first, tile = column / TILE;
         const float *b = s->b + from * s->down_b + j;
-        float *of_tile = sums + tile * tile_sums + (j - first) % TILE;
+        float *of_tile = sums + tile * tile_sums + column % TILE;
         int64_t ldb = s->down_b;
         float tail[MOST_ROWS][VECTOR];
         __attribute__((aligned(4 * LINE))) float copy[COPIES ? MOST_ROWS * TILE : 1];
         width = whole == 0 ? 1 : whole;
-        const uintptr_t next_strip = (uintptr_t)(b + rows * ldb);
+        const uintptr_t next_strip = (uintptr_t)b + sizeof(float) * rows * ldb;
 #if COPIES
-        /* of each tile a share of the rows' next lines */
-        const int64_t after = first + (tile / SHARES + 1) * ASKED, last_row = rows * (tile % SHARES + 1) / SHARES;
-        int64_t row = rows * (tile % SHARES) / SHARES;
-        const uintptr_t next = sizeof(float) * (after < end ? after - j : first - j + rows * ldb) + (uintptr_t)b;
-        const int asks = copies && whole > 0 && (more || after < end);
+        /* each of the tiles that are as wide as what is asked for together asks for some rows' next lines, or, at the end, first lines of the next strip */
+        const int64_t asking = least(SHARES, tiles - tile / SHARES * SHARES), after = (tile / SHARES + 1) * ASKED, last_row = rows * (tile % SHARES + 1) / asking;
+        const int64_t each = (rows + asking * groups - 1) / (asking * groups), asked = after < width_of_all ? after : 0;
+        const int64_t lines_asked = least(LINES_ASKED, (width_of_all - asked + LINE - 1) / LINE);
+        const uintptr_t next = (uintptr_t)b + sizeof(float) * (asked - column + (asked > 0 ? 0 : rows * ldb));
+        const int asks = copies && column % TILE == 0 && (more || asked > 0);
+        int64_t row = rows * (tile % SHARES) / asking;
 #endif
         if (whole == 0) { /* less than a vector, with zeros */
             for (int64_t r = 0; r < rows; r++) {
@@ -241,7 +236,9 @@ static TARGET void NAME(sum_strip)(const thin *s, int64_t j, int64_t end, int64_
             const int64_t line = least(whole, whole * group / groups), up_to = least(whole, whole * (group + 1) / groups);
 #if COPIES
             for (int64_t to = least(row + each, last_row); asks && row < to; row++) {
-                NAME(ask)(next + sizeof(float) * row * s->down_b);
+                for (int64_t l = 0; l < lines_asked; l++) { /* memory is soonest with what lies side by side */
+                    __builtin_prefetch((const void *)(next + sizeof(float) * (row * s->down_b + l * LINE)), 0, 2);
+                }
             }
 #endif
             NAME(add_strip)(count, width, rows, a, s->packed ? count : s->across_a, b, ldb, more && !copies ? (int)(up_to - line) : 0, next_strip + sizeof(float) * line * VECTOR,

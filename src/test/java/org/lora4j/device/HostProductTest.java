@@ -61,6 +61,10 @@ class HostProductTest extends KernelsTest {
                             multiply(kernels, s[0], s[1], s[2], ab[0], fa.inside(), opA, fb.inside(), opB, ab[1], fd.inside(), fc.inside());
                             assertArrayEquals(inPlace, fc.inside().read(), what + ", added to another matrix");
                             assertArrayEquals(c.on(device, TYPE).read(), fd.inside().read(), what);
+                            Matrix tight = device.allocate(TYPE, s[0], s[1]); // whose rows follow each other without gaps
+                            multiply(kernels, s[0], s[1], s[2], ab[0], fa.inside(), opA, fb.inside(), opB, ab[1], fd.inside(), tight);
+                            assertArrayEquals(inPlace, tight.read(), what + ", without gaps");
+                            tight.close();
                             fd.whole().close();
                         }
                         for (Framed f : new Framed[] {fa, fb, fc}) {
