@@ -92,8 +92,9 @@ enum { PACKED_A = TILES_ACROSS * 14 * DEPTH + 16, PACKED = PACKED_A + MOST_OF_BL
 #define TARGET __attribute__((target(AVX2_INSTRUCTIONS)))
 #define VECTOR 8
 #define TILE 6
-/* Measured with Zen 3 and its 512 KB: a block that comes in part from the third level costs less than packing A again for each of more blocks. */
-#define AT_A_TIME 512
+/* Measured with Zen 3 and its 512 KB: a block that comes in part from the third level costs less than packing A again for each of more blocks. With a
+   power of two, a layer's product that has the adapter's few beside a power of two of its own would go through C once more. */
+#define AT_A_TIME 528
 #define OF_CACHE 1.2
 #include "product_variant.h"
 #endif
