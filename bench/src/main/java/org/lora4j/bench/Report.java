@@ -141,7 +141,7 @@ final class Report extends Page {
         line("");
         line("## The adapter's overhead over the frozen products");
         line("");
-        line("Where the overhead is judged, the layer and its frozen products alone take %d more rounds of turns.", PairedRun.MORE_ROUNDS);
+        line("Where the overhead is judged, the layer and its frozen products alone take %d more rounds of turns, but not with --quick.", PairedRun.MORE_ROUNDS);
         line("");
         line("| work | b | m | n | r | in place | beside plain buffers | least possible |");
         line("|---|---|---|---|---|---|---|---|");
