@@ -5,8 +5,10 @@ import java.util.Arrays;
 /**
  * A median and a confidence interval of it that assumes nothing about the distribution: two order statistics that enclose
  * the true median with at least 95 % probability, or the smallest and the largest value where there are fewer than six.
+ *
+ * @param count of the values
  */
-record Interval(double median, double low, double high) {
+record Interval(double median, double low, double high, int count) {
     static Interval of(double... values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);
@@ -23,6 +25,6 @@ record Interval(double median, double low, double high) {
             tail += term;
             k++;
         }
-        return new Interval(median, sorted[k], sorted[n - 1 - k]);
+        return new Interval(median, sorted[k], sorted[n - 1 - k], n);
     }
 }

@@ -4,10 +4,16 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 
+import org.lora4j.bench.Lora4jContender.Form;
+
 /** One line of the report: a work at one shape. b is 0 where the work has no batch. */
 record Item(Work work, int b, int m, int n, int r) {
     /** α of every adapter; η = α/√r. */
     static final double ALPHA = 16;
+    /** What is asked of products that are arithmetic, in percent of the limit. */
+    static final double LEAST_PERCENT = 85;
+    /** What is asked of what reads G. */
+    private static final double LEAST_KERNEL_PERCENT = 70;
 
     private static final int[][] SHAPES = {{512, 4096, 4096, 16}, {2048, 2048, 2048, 16}, {32, 4096, 4096, 16}, {2048, 768, 768, 8},
         {1024, 1536, 384, 16}, {1, 4096, 4096, 8}};
@@ -70,6 +76,28 @@ record Item(Work work, int b, int m, int n, int r) {
     /** Whether the adapter's overhead is judged by it: a large square layer, many rows, a small rank. */
     boolean isJudgedByOverhead() {
         return work.isPass() && b >= 512 && m >= 2048 && m == n && r <= 16;
+    }
+
+    /** The most that the adapter may add to the frozen products, in percent, where it is judged by that. */
+    static double mostOverheadPercent(Work work) {
+        return work == Work.FORWARD ? 3 : 6;
+    }
+
+    /** Whether an interval of another's time over this library's holds the least that is asked of it, so that it does not say whether that is reached. */
+    boolean isUndecided(String other, Interval ratio) {
+        double least = leastRatio(other);
+        return ratio.low() < least && least < ratio.high();
+    }
+
+    /** The least that is asked of another's time over this library's; 0 where nothing is. */
+    private double leastRatio(String other) {
+        return switch (other) {
+            case "peft" -> work == Work.FORWARD_BACKWARD ? 1 : 0;
+            case "djl", "djl usual" -> 1;
+            case SquareProduct.NAME -> (work.isPass() ? LEAST_PERCENT : LEAST_KERNEL_PERCENT) / 100 * SquareProduct.FLOPS / flops();
+            case ReadingMemory.NAME -> work.isKernel() ? LEAST_KERNEL_PERCENT / 100 * ReadingMemory.BYTES / bytes() : 0;
+            default -> isJudgedByOverhead() && (other.equals(Form.FROZEN_IN_PLACE.word()) || other.equals(Form.FROZEN.word())) ? 1 / (1 + mostOverheadPercent(work) / 100) : 0;
+        };
     }
 
     double eta() {

@@ -163,7 +163,7 @@ public final class Main implements Callable<Integer> {
                     if (since++ % PROBE_EVERY == 0) {
                         contenders.probe(threads);
                     }
-                    session.items.add(PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), seconds, more(item), machine));
+                    session.items.add(PairedRun.measure(item, contenders.all(), session.seed ^ item.hashCode(), seconds, decides() ? item::isUndecided : (name, ratio) -> false, machine));
                     session.save(file);
                 }
                 bar.stepBy(weight(item) * (long) seconds);
@@ -173,14 +173,14 @@ public final class Main implements Callable<Integer> {
         return true;
     }
 
-    /** A difference of a few per cent needs more rounds than a ratio. */
-    private int more(Item item) {
-        return !quick && !gate && item.isJudgedByOverhead() ? PairedRun.MORE_ROUNDS : 0;
+    /** Whether what does not yet show whether it reaches what is asked takes more rounds. */
+    private boolean decides() {
+        return !quick && !gate;
     }
 
     /** How much longer than another it takes, for the progress bar. */
     private int weight(Item item) {
-        return more(item) > 0 ? 4 : 1;
+        return decides() && item.work().isPass() ? 4 : 1;
     }
 
     private boolean decompositions(List<SvdItem> items, Contenders contenders, double seconds, ProgressBar bar) throws IOException {

@@ -7,7 +7,7 @@ import java.util.Map;
 /**
  * What was found for one item.
  *
- * @param rounds in which all took part, but slow ones in fewer; the ratios of this library's own forms may be of more
+ * @param rounds in which all took part, but slow ones in fewer; ratios may be of more
  * @param ours milliseconds of this library
  * @param others milliseconds of each of the others
  * @param ratios each other's time over ours, pair by pair
@@ -50,6 +50,6 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
     /** The adapter's share on top of the frozen products, in percent, beside the products of the given name. */
     Interval overheadPercent(Lora4jContender.Form frozen) {
         Interval ratio = ratios.get(frozen.word());
-        return new Interval(100 * (1 / ratio.median() - 1), 100 * (1 / ratio.high() - 1), 100 * (1 / ratio.low() - 1));
+        return new Interval(100 * (1 / ratio.median() - 1), 100 * (1 / ratio.high() - 1), 100 * (1 / ratio.low() - 1), ratio.count());
     }
 }

@@ -24,6 +24,21 @@ abstract class Page {
         text.append(values.length == 0 ? format : format.formatted(values)).append('\n');
     }
 
+    /** A mark at what is of more rounds than the others. */
+    static String mark(Measured x, String... others) {
+        return Arrays.stream(others).map(x.ratios()::get).anyMatch(ratio -> ratio != null && ratio.count() > x.rounds()) ? "°" : "";
+    }
+
+    /** The percent of the limit. */
+    final String ofLimit(Measured x) {
+        return "%.0f %%%s".formatted(x.percentOfLimit(gflops, gbs), mark(x, SquareProduct.NAME, ReadingMemory.NAME));
+    }
+
+    /** What the mark means. */
+    final String marked() {
+        return "° Where the interval held what must be reached, this library and the other took %d more rounds.".formatted(PairedRun.MORE_ROUNDS);
+    }
+
     /** The title and where the numbers come from. */
     final void head(String title, Machine machine, String command, String missing) {
         line("# " + title);

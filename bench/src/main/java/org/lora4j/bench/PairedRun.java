@@ -31,12 +31,17 @@ final class PairedRun {
     /** Slower ones take part in three rounds only. */
     private static final double SLOW_MS = 3000;
     private static final int SLOW_ROUNDS = 3;
-    /** For differences of a few per cent: rounds of only this library's forms, after those of all. */
+    /** Of those that are undecided, after the rounds of all. */
     static final int MORE_ROUNDS = 30;
 
+    /** Whether by a contender's time over this library's so far it takes more rounds with this library. */
+    interface Undecided {
+        boolean test(String contender, Interval ratio);
+    }
+
     /**
-     * Milliseconds by contender, one value a round; how many rounds all but slow ones took part in; for each that was left out the
-     * reason; and how much of the processors other processes used meanwhile, which spoils times.
+     * Milliseconds by contender, one value a round; how many rounds all but slow ones took part in, before those of the undecided;
+     * for each that was left out the reason; and how much of the processors other processes used meanwhile, which spoils times.
      */
     record Times(Map<String, double[]> ms, int rounds, Map<String, String> absent, double othersPercent) {
         /** The other's time over the time of {@code name}, round by round. */
@@ -76,14 +81,13 @@ final class PairedRun {
      *
      * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
      * @param seconds about how long the rounds of all may take; at least {@link #FEWEST_ROUNDS} are made
-     * @param more rounds of only this library's forms
      */
-    static Measured measure(Item item, List<Contender> contenders, long seed, double seconds, int more, Machine machine) throws IOException {
+    static Measured measure(Item item, List<Contender> contenders, long seed, double seconds, Undecided undecided, Machine machine) throws IOException {
         Map<String, Double> captured = new LinkedHashMap<>();
         List<Contender> prepared = new ArrayList<>();
         try {
             Inputs inputs = new Inputs(item, seed, machine.cacheBytes());
-            Times times = inTurns(contenders.stream().filter(c -> c.takes(item)).toList(), 1, seconds, more, c -> {
+            Times times = inTurns(contenders.stream().filter(c -> c.takes(item)).toList(), 1, seconds, undecided, c -> {
                 prepared.add(c);
                 c.prepare(item, inputs);
                 double ms = c.run(0, 1)[0];
@@ -107,9 +111,8 @@ final class PairedRun {
      * @param contenders the first is this library, which must be right; another that is wrong is left out with the reason
      * @param works of which a call consists: whether these are short decides how long they warm up
      * @param seconds about how long the rounds of all may take; at least {@link #FEWEST_ROUNDS} are made
-     * @param more rounds of only this library's forms
      */
-    static <T extends Timed> Times inTurns(List<T> contenders, int works, double seconds, int more, Start<T> start) throws IOException {
+    static <T extends Timed> Times inTurns(List<T> contenders, int works, double seconds, Undecided undecided, Start<T> start) throws IOException {
         Map<String, String> absent = new LinkedHashMap<>();
         Map<Timed, Turn> turns = new LinkedHashMap<>();
         double round = 0;
@@ -134,29 +137,35 @@ final class PairedRun {
         int rounds = round == 0 ? FEWEST_ROUNDS : (int) Math.clamp(1000 * seconds / round, FEWEST_ROUNDS, MOST_ROUNDS);
         long began = System.nanoTime();
         double before = Machine.othersSeconds();
-        Map<String, double[]> ms = rounds(turns, rounds, more);
+        Map<String, double[]> ms = new LinkedHashMap<>();
+        List<Timed> order = new ArrayList<>(turns.keySet());
+        rounds(order, turns, rounds, ms);
+        Times times = new Times(ms, rounds, absent, 0);
+        String ours = contenders.getFirst().name();
+        order.removeIf(c -> !c.name().equals(ours) && (turns.get(c).slow || !undecided.test(c.name(), times.ratio(c.name(), ours))));
+        if (order.size() > 1) {
+            rounds(order, turns, MORE_ROUNDS, ms);
+        }
         double others = (Machine.othersSeconds() - before) / ((System.nanoTime() - began) / 1e9) / Runtime.getRuntime().availableProcessors();
         return new Times(ms, rounds, absent, 100 * Math.max(0, others));
     }
 
-    private static Map<String, double[]> rounds(Map<Timed, Turn> turns, int rounds, int more) throws IOException {
-        Map<String, double[]> ms = new LinkedHashMap<>();
-        turns.forEach((c, turn) -> ms.put(c.name(), new double[turn.slow ? Math.min(SLOW_ROUNDS, rounds) : c instanceof Lora4jContender ? rounds + more : rounds]));
-        List<Timed> order = new ArrayList<>(turns.keySet());
-        int next = 3;
-        for (int i = 0; i < rounds + more; i++) {
+    /** Adds rounds of those in {@code order} to what each of them has. */
+    private static void rounds(List<Timed> order, Map<Timed, Turn> turns, int rounds, Map<String, double[]> ms) throws IOException {
+        for (int i = 0; i < rounds; i++) {
             for (Timed c : order) {
-                if (i < ms.get(c.name()).length) {
+                double[] so = ms.getOrDefault(c.name(), new double[0]);
+                Turn turn = turns.get(c);
+                if (!turn.slow || so.length < SLOW_ROUNDS) {
                     pause();
-                    Turn turn = turns.get(c);
-                    double[] times = c.run(next, turn.warm + turn.calls);
-                    ms.get(c.name())[i] = Arrays.stream(times).skip(turn.warm).average().orElseThrow();
+                    double[] times = c.run(3 + 5 * so.length, turn.warm + turn.calls);
+                    so = Arrays.copyOf(so, so.length + 1);
+                    so[so.length - 1] = Arrays.stream(times).skip(turn.warm).average().orElseThrow();
+                    ms.put(c.name(), so);
                 }
             }
-            next += 5;
             Collections.rotate(order, 1);
         }
-        return ms;
     }
 
     private static void pause() {

@@ -22,8 +22,8 @@ final class ReadingMemory implements Contender {
     static final String NAME = "reading memory";
     /** Many times any last-level cache but the very largest. */
     static final long BYTES = 512 << 20;
-    /** Batches for which products wait for memory everywhere. */
-    private static final int MOST_BATCH = 8;
+    /** From so many rows on products are arithmetic everywhere. */
+    private static final int ARITHMETIC_BATCH = 256;
     /** No byte of 1.0f. */
     private static final int ABSENT = 7;
 
@@ -53,7 +53,7 @@ final class ReadingMemory implements Contender {
 
     @Override
     public boolean takes(Item item) {
-        return item.work().isKernel() || item.work() == Work.MERGE || item.work().isPass() && item.b() <= MOST_BATCH;
+        return item.work().isKernel() || item.work() == Work.MERGE || item.work().isPass() && item.b() < ARITHMETIC_BATCH;
     }
 
     @Override

@@ -65,13 +65,13 @@ final class Report extends Page {
         goal("ND4J (usual form)", "nd4j usual", noStart, 0, 2);
         goal("ND4J's SVD at 1024²", "nd4j", x -> x.item().work() == Work.INIT && x.item().m() == 1024, 0, 100);
         goal("PEFT's svd_lowrank", "peft", x -> x.item().work() == Work.INIT, 0, 3);
-        overheadGoal(Work.FORWARD, 3);
-        overheadGoal(Work.FORWARD_BACKWARD, 6);
+        overheadGoal(Work.FORWARD);
+        overheadGoal(Work.FORWARD_BACKWARD);
         List<Measured> bound = session.items.stream().filter(x -> x.item().work().isPass() && x.isComputeBound(gflops, gbs)).toList();
         if (!bound.isEmpty()) {
             double least = bound.stream().mapToDouble(x -> x.percentOfLimit(gflops, gbs)).min().orElseThrow();
-            line("| GEMM-bound items | at least 85 %% of the limit | %d of %d; least %.0f %% | %s |",
-                    bound.stream().filter(x -> x.percentOfLimit(gflops, gbs) >= 85).count(), bound.size(), least, word(least >= 85));
+            line("| GEMM-bound items | at least %.0f %% of the limit | %d of %d; least %.0f %% | %s |", Item.LEAST_PERCENT,
+                    bound.stream().filter(x -> x.percentOfLimit(gflops, gbs) >= Item.LEAST_PERCENT).count(), bound.size(), least, word(least >= Item.LEAST_PERCENT));
         }
     }
 
@@ -96,7 +96,8 @@ final class Report extends Page {
         return (least > 0 ? "never below %.1f, ".formatted(least) : "") + "geometric mean at least " + mean;
     }
 
-    private void overheadGoal(Work work, double most) {
+    private void overheadGoal(Work work) {
+        double most = Item.mostOverheadPercent(work);
         List<Measured> which = session.items.stream().filter(x -> x.item().work() == work && x.item().isJudgedByOverhead()).toList();
         if (!which.isEmpty()) {
             double inPlace = which.stream().mapToDouble(x -> x.overheadPercent(Form.FROZEN_IN_PLACE).median()).max().orElseThrow();
@@ -123,15 +124,17 @@ final class Report extends Page {
             List<String> cells = new ArrayList<>();
             for (String column : COLUMNS) {
                 Interval ratio = x.ratios().get(column);
-                cells.add(ratio != null ? "%.2f (%.2f–%.2f)".formatted(ratio.median(), ratio.low(), ratio.high()) : x.absent().containsKey(column) ? "†" : "–");
+                cells.add(ratio != null ? "%.2f (%.2f–%.2f)%s".formatted(ratio.median(), ratio.low(), ratio.high(), mark(x, column)) : x.absent().containsKey(column) ? "†" : "–");
             }
-            line("| %s | %s | %d | %d | %d | %d | %.2f (%.2f–%.2f) | %.0f %% | %s | %s |", i.work(), i.b() > 0 ? i.b() : "", i.m(), i.n(), i.r(), x.rounds(),
-                    x.ours().median(), x.ours().low(), x.ours().high(), x.percentOfLimit(gflops, gbs), x.isComputeBound(gflops, gbs) ? "arithmetic" : "memory",
+            line("| %s | %s | %d | %d | %d | %d | %.2f (%.2f–%.2f) | %s | %s | %s |", i.work(), i.b() > 0 ? i.b() : "", i.m(), i.n(), i.r(), x.rounds(),
+                    x.ours().median(), x.ours().low(), x.ours().high(), ofLimit(x), x.isComputeBound(gflops, gbs) ? "arithmetic" : "memory",
                     String.join(" | ", cells));
         }
         for (Measured x : session.items) {
             x.absent().forEach((name, reason) -> line("%n† %s, %s: %s", x.item(), name, reason));
         }
+        line("");
+        line(marked());
         line("");
         line("– not taken part: DJL binds no SVD; ND4J's takes the whole matrix apart, so only up to 1024², with its best form for the rest of the start. This "
                 + "library's merge makes a matrix of its own beside the frozen weight, which stays exactly as it is; the peers' adds in place.");
@@ -141,8 +144,6 @@ final class Report extends Page {
         line("");
         line("## The adapter's overhead over the frozen products");
         line("");
-        line("Where the overhead is judged, the layer and its frozen products alone take %d more rounds of turns, but not with --quick.", PairedRun.MORE_ROUNDS);
-        line("");
         line("| work | b | m | n | r | in place | beside plain buffers | least possible |");
         line("|---|---|---|---|---|---|---|---|");
         for (Measured x : session.items) {
@@ -150,8 +151,8 @@ final class Report extends Page {
             if (i.work().isPass()) {
                 Interval place = x.overheadPercent(Form.FROZEN_IN_PLACE);
                 Interval plain = x.overheadPercent(Form.FROZEN);
-                line("| %s | %d | %d | %d | %d | %+.1f %% (%+.1f to %+.1f) | %+.1f %% (%+.1f to %+.1f) | %+.1f %% |", i.work(), i.b(), i.m(), i.n(), i.r(),
-                        place.median(), place.low(), place.high(), plain.median(), plain.low(), plain.high(), 100 * i.leastOverhead(gflops, gbs));
+                line("| %s | %d | %d | %d | %d | %+.1f %% (%+.1f to %+.1f)%s | %+.1f %% (%+.1f to %+.1f)%s | %+.1f %% |", i.work(), i.b(), i.m(), i.n(), i.r(),
+                        place.median(), place.low(), place.high(), mark(x, Form.FROZEN_IN_PLACE.word()), plain.median(), plain.low(), plain.high(), mark(x, Form.FROZEN.word()), 100 * i.leastOverhead(gflops, gbs));
             }
         }
     }

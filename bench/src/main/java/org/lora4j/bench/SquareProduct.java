@@ -16,8 +16,8 @@ final class SquareProduct implements Contender {
     static final String NAME = "square product";
     private static final int SIZE = 2048;
     static final double FLOPS = 2.0 * SIZE * SIZE * SIZE;
-    /** Batches for which products are arithmetic everywhere. */
-    private static final int LEAST_BATCH = 256;
+    /** Up to so many rows products wait for memory everywhere. */
+    private static final int MEMORY_BATCH = 8;
 
     private final Device device;
     private Matrix a;
@@ -41,7 +41,7 @@ final class SquareProduct implements Contender {
 
     @Override
     public boolean takes(Item item) {
-        return item.work().isKernel() || item.work().isPass() && item.b() >= LEAST_BATCH;
+        return item.work().isKernel() || item.work().isPass() && item.b() > MEMORY_BATCH;
     }
 
     @Override

@@ -118,9 +118,11 @@ final class SvdReport extends Page {
         line("|---|---|---|---|---|---|---|---|---|---|---|");
         for (Measured x : session.items) {
             Item i = x.item();
-            line("| %s | %d | %d | %d | %d | %s | %.0f | %.1f | %.3f | %.0f %% | %s |", i.work(), i.m(), i.n(), i.r(), x.rounds(), precise(x.ours()),
-                    i.flops() / x.ours().median() / 1e6, i.bytes() / x.ours().median() / 1e6, x.ours().median() * x.percentOfLimit(gflops, gbs) / 100, x.percentOfLimit(gflops, gbs),
+            line("| %s | %d | %d | %d | %d | %s | %.0f | %.1f | %.3f | %s | %s |", i.work(), i.m(), i.n(), i.r(), x.rounds(), precise(x.ours()),
+                    i.flops() / x.ours().median() / 1e6, i.bytes() / x.ours().median() / 1e6, x.ours().median() * x.percentOfLimit(gflops, gbs) / 100, ofLimit(x),
                     x.isComputeBound(gflops, gbs) ? "arithmetic" : "memory");
         }
+        line("");
+        line(marked());
     }
 }

@@ -44,7 +44,7 @@ final class SvdRun {
         Map<String, SvdMeasured.Overlap> overlaps = new LinkedHashMap<>();
         List<SvdContender> prepared = new ArrayList<>();
         try {
-            PairedRun.Times times = PairedRun.inTurns(all, gradients.size(), 0, 0, c -> {
+            PairedRun.Times times = PairedRun.inTurns(all, gradients.size(), 0, (name, ratio) -> false, c -> {
                 prepared.add(c);
                 c.prepare(gradients, item.r());
                 double ms = c.run(0, 1)[0];

@@ -1,0 +1,51 @@
+package org.lora4j.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+import org.junit.jupiter.api.Test;
+
+/** Who takes more rounds, and what is made of them. */
+class PairedRunTest {
+    /** Says that each call takes so long. */
+    private record Saying(String name, double ms) implements Timed {
+        @Override
+        public double[] run(int first, int calls) {
+            double[] times = new double[calls];
+            Arrays.fill(times, ms);
+            return times;
+        }
+    }
+
+    @Test
+    void onlyTheUndecidedAndThisLibraryTakeMoreRounds() throws IOException {
+        List<Timed> all = List.of(new Saying("ours", 20), new Saying("near", 21), new Saying("far", 40));
+        PairedRun.Times times = PairedRun.inTurns(all, 1, 0, (name, ratio) -> ratio.median() < 1.1, c -> c.run(0, 1)[0]);
+        Map<String, double[]> ms = times.ms();
+        assertEquals(times.rounds() + PairedRun.MORE_ROUNDS, ms.get("ours").length);
+        assertEquals(times.rounds() + PairedRun.MORE_ROUNDS, ms.get("near").length);
+        assertEquals(times.rounds(), ms.get("far").length);
+        assertEquals(new Interval(1.05, 1.05, 1.05, times.rounds() + PairedRun.MORE_ROUNDS), times.ratio("near", "ours"));
+        assertEquals(new Interval(2, 2, 2, times.rounds()), times.ratio("far", "ours"));
+    }
+
+    @Test
+    void anItemIsUndecidedWhereTheIntervalHoldsWhatIsAsked() {
+        Item pass = new Item(Work.FORWARD_BACKWARD, 512, 2048, 2048, 16);
+        assertTrue(pass.isUndecided("peft", new Interval(1.2, 0.9, 1.4, 7)));
+        assertFalse(pass.isUndecided("peft", new Interval(1.2, 1.1, 1.4, 7)));
+        assertFalse(pass.isUndecided("peft", new Interval(0.9, 0.8, 0.95, 7)), "not reached is decided too");
+        assertFalse(pass.isUndecided("nd4j", new Interval(1.2, 0.9, 1.4, 7)), "only its mean is asked for");
+        assertTrue(pass.isUndecided("frozen", new Interval(0.95, 0.9, 0.96, 7)), "6 % overhead is a ratio of 0.943");
+        assertFalse(pass.isUndecided("frozen", new Interval(0.97, 0.95, 0.98, 7)));
+        double limit = pass.flops() / SquareProduct.FLOPS; // so many square products take as long at the limit
+        assertTrue(pass.isUndecided(SquareProduct.NAME, new Interval(0.9 / limit, 0.8 / limit, 1 / limit, 7)));
+        assertFalse(pass.isUndecided(SquareProduct.NAME, new Interval(0.9 / limit, 0.86 / limit, 1 / limit, 7)));
+    }
+}
