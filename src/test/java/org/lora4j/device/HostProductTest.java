@@ -2,8 +2,6 @@ package org.lora4j.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 
@@ -13,7 +11,7 @@ import org.junit.jupiter.params.provider.FieldSource;
 import org.lora4j.Framed;
 import org.lora4j.Reference;
 
-/** The kernels' products, in every variant, against float64 triple loops, and where the device uses them. */
+/** The kernels' products, in every variant, against float64 triple loops and BLAS's in float64. */
 class HostProductTest extends KernelsTest {
     /** m, n, k: every number of rows of a tile and those of two that share, around vectors, slivers, bands and depths; long and short.
         From 64×64 of 128 products on amx does them: around its tiles, chunks and depths. Last the thin ones: around vectors,
@@ -116,39 +114,6 @@ class HostProductTest extends KernelsTest {
         }
     }
 
-    /** Sums of small integers are exact, in whatever parts they are made; here of so many products that there are several chunks. */
-    @ParameterizedTest
-    @FieldSource("VARIANTS")
-    void chunksOfSumsAreExact(String variant) {
-        HostKernels kernels = open(variant, 2);
-        for (int[] s : new int[][] {{3, 200, 180000}, {100, 20, 30000}}) {
-            Reference a = integers(s[0], s[2]);
-            Reference b = integers(s[2], s[1]);
-            Reference d = integers(s[0], s[1]);
-            double[] expected = a.times(b).times(1.25).plus(-0.5, d).data();
-            Op opB = s[0] < s[1] ? Op.NONE : Op.TRANSPOSE; // columns, rows
-            Matrix da = a.on(device, TYPE);
-            Matrix db = (opB == Op.NONE ? b : b.transpose()).on(device, TYPE);
-            Matrix dd = d.on(device, TYPE);
-            Matrix c = device.allocate(TYPE, s[0], s[1]);
-            device.fill(c, Double.NaN);
-            multiply(kernels, s[0], s[1], s[2], 1.25, da, Op.NONE, db, opB, -0.5, dd, c);
-            assertArrayEquals(expected, c.read());
-            multiply(kernels, s[0], s[1], s[2], 1.25, da, Op.NONE, db, opB, -0.5, dd);
-            assertArrayEquals(expected, dd.read());
-        }
-    }
-
-    private Reference integers(int rows, int cols) {
-        return new Reference(rows, cols, random.ints((long) rows * cols, -1, 2).asDoubleStream().toArray());
-    }
-
-    private Matrix random(int rows, int cols) {
-        Matrix a = device.allocate(TYPE, rows, cols);
-        device.uniform(random.nextLong(), a);
-        return a;
-    }
-
     private double[] inFloat64(Matrix a, Op opA, Matrix b, Op opB, Matrix c) {
         try (Matrix a64 = device.allocate(DataType.FLOAT64, a.rows(), a.cols()); Matrix b64 = device.allocate(DataType.FLOAT64, b.rows(), b.cols());
                 Matrix c64 = device.allocate(DataType.FLOAT64, c.rows(), c.cols())) {
@@ -158,58 +123,6 @@ class HostProductTest extends KernelsTest {
             device.gemm(1.25, a64, opA, b64, opB, -0.5, c64);
             return c64.read();
         }
-    }
-
-    /** What fills tiles and slivers up must not meet it, nor what a product before has left there: 0·∞ is NaN. */
-    @ParameterizedTest
-    @FieldSource("VARIANTS")
-    void nanAndInfinityReachTheirRowOrColumnAlone(String variant) {
-        HostKernels kernels = open(variant, 2);
-        int m = 31;
-        int k = 71;
-        Matrix nan = device.allocate(TYPE, 400, 400);
-        device.fill(nan, Double.NaN);
-        for (int n : new int[] {7, 20, 45, 301}) { // of two thin ones, and of a thin and a wide one
-            Matrix c = device.allocate(TYPE, m, n);
-            for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
-                for (Op opA : Op.values()) {
-                    for (Op opB : Op.values()) {
-                        multiply(kernels, m, n, k + 9, 1, nan, opA, nan, opB, 0, c);
-                        for (int at : new int[] {0, 13, 30}) {
-                            Reference a = Reference.random(m, k, TYPE, random);
-                            Reference b = Reference.random(k, n, TYPE, random);
-                            int column = Math.max(0, at + n - 31);
-                            a.data()[at * k + 70] = bad;
-                            assertBadOnly(kernels, a, b, opA, opB, at, -1);
-                            a.data()[at * k + 70] = 1;
-                            b.data()[70 * n + column] = bad;
-                            assertBadOnly(kernels, a, b, opA, opB, -1, column);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /** Where tiles of bfloat16 multiply, ∞ is still ∞, and not only NaN's row or column is right beside it. */
-    @ParameterizedTest
-    @FieldSource("VARIANTS")
-    void infinityInALargeProductStaysInfinity(String variant) {
-        HostKernels kernels = open(variant, 2);
-        Reference a = Reference.random(100, 150, TYPE, random);
-        Reference b = Reference.random(150, 90, TYPE, random);
-        a.data()[70 * 150 + 33] = Double.POSITIVE_INFINITY;
-        Matrix c = device.allocate(TYPE, 100, 90);
-        multiply(kernels, 100, 90, 150, 1, a.on(device, TYPE), Op.NONE, b.on(device, TYPE), Op.NONE, 0, c);
-        Reference result = Reference.of(c);
-        for (int j = 0; j < 90; j++) {
-            assertEquals(b.at(33, j) * Double.POSITIVE_INFINITY, result.at(70, j));
-        }
-        assertBadOnly(kernels, a, b, Op.NONE, Op.NONE, 70, -1);
-        assertBadOnly(kernels, a, b, Op.TRANSPOSE, Op.TRANSPOSE, 70, -1);
-        a.data()[70 * 150 + 33] = 1;
-        b.data()[149 * 90 + 89] = Double.NaN;
-        assertBadOnly(kernels, a, b, Op.NONE, Op.NONE, -1, 89);
     }
 
     /** Else what is tested here would be AVX-512. */
@@ -226,137 +139,5 @@ class HostProductTest extends KernelsTest {
             multiply(vectors, m, 64, 128, 1, a, Op.NONE, b, Op.NONE, 0, d);
             assertEquals(m < 64, Arrays.equals(c.read(), d.read()), "the same bits with " + m + " rows");
         }
-    }
-
-    /** A product with the identity is how matrices are transposed. */
-    @ParameterizedTest
-    @FieldSource("VARIANTS")
-    void productsWithTheIdentityAreExact(String variant) {
-        HostKernels kernels = open(variant, 2);
-        Matrix a = random(200, 200);
-        Matrix c = device.allocate(TYPE, 200, 200);
-        Matrix identity = Reference.identity(200).on(device, TYPE);
-        multiply(kernels, 200, 200, 200, 1, a, Op.NONE, identity, Op.NONE, 0, c);
-        assertArrayEquals(a.read(), c.read());
-        multiply(kernels, 200, 200, 200, 1, identity, Op.NONE, a, Op.TRANSPOSE, 0, c);
-        assertArrayEquals(Reference.of(a).transpose().data(), c.read());
-    }
-
-    /**
-     * One product to each sum, of numbers with all 24 bits: with bfloat16 terms at most 2⁻²⁴ of it is left out, and each of six additions
-     * and α round by 2⁻²⁴.
-     */
-    @ParameterizedTest
-    @FieldSource("VARIANTS")
-    void singleProductsAreThoseOfFloats(String variant) {
-        HostKernels kernels = open(variant, 1);
-        float[] ends = {0x1.fffffep0f, 0x1.01fffep0f, 0x1.00fffep0f, 0x1.018082p0f, -0x1.fe7ffep3f, 0x1.000002p0f, 0x1.ffp-3f, 1};
-        Reference a = Reference.random(96, 128, TYPE, random);
-        Reference b = Reference.random(128, 80, TYPE, random);
-        for (int i = 0; i < 96; i++) {
-            for (int p = 0; p < 128; p++) {
-                a.data()[i * 128 + p] = p != i ? 0 : i < 64 ? ends[i % 8] : a.data()[i * 128 + p];
-            }
-        }
-        for (int i = 0; i < 64; i++) {
-            b.data()[i * 80 + i / 8] = ends[i / 8];
-        }
-        for (double scale : new double[] {1, 0x1p-90, 0x1p-105, 0x1p60, 0x1p119}) { // numbers that tiles would take for 0 too
-            assertSingleProducts(kernels, a.times(scale), b, 0, variant + " " + scale);
-        }
-        for (int i = 0; i < 96; i++) { // small rows beside others: what tiles take for 0 there is at most 2⁻¹²⁵·(|a| + |b| + 3)
-            for (int p = 0; p < 128; p++) {
-                a.data()[i * 128 + p] = Math.scalb(a.data()[i * 128 + p], -2 * i);
-            }
-        }
-        assertSingleProducts(kernels, a, b, 0x1p-125, variant + " mixed");
-    }
-
-    private void assertSingleProducts(HostKernels kernels, Reference a, Reference b, double lost, String what) {
-        Matrix c = device.allocate(TYPE, a.rows(), b.cols());
-        multiply(kernels, a.rows(), b.cols(), a.cols(), 1, a.on(device, TYPE), Op.NONE, b.on(device, TYPE), Op.NONE, 0, c);
-        Reference product = a.times(b);
-        Reference result = Reference.of(c);
-        for (int i = 0; i < a.rows(); i++) {
-            for (int j = 0; j < b.cols(); j++) {
-                double expected = product.at(i, j);
-                double bound = (1 + 7) * 0x1p-24 * Math.abs(expected) + lost * (Math.abs(a.at(i, i)) + Math.abs(b.at(i, j)) + 3);
-                assertEquals(expected, result.at(i, j), bound, what + " (" + i + ", " + j + ")");
-            }
-        }
-    }
-
-    private void assertBadOnly(HostKernels kernels, Reference a, Reference b, Op opA, Op opB, int row, int column) {
-        Matrix c = device.allocate(TYPE, a.rows(), b.cols());
-        Matrix da = (opA == Op.NONE ? a : a.transpose()).on(device, TYPE);
-        Matrix db = (opB == Op.NONE ? b : b.transpose()).on(device, TYPE);
-        multiply(kernels, a.rows(), b.cols(), a.cols(), 1, da, opA, db, opB, 0, c);
-        Reference result = Reference.of(c);
-        for (int i = 0; i < a.rows(); i++) {
-            for (int j = 0; j < b.cols(); j++) {
-                assertEquals(i != row && j != column, Double.isFinite(result.at(i, j)), "(" + i + ", " + j + ")");
-            }
-        }
-    }
-
-    private void multiply(HostKernels kernels, long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c) {
-        multiply(kernels, m, n, k, alpha, a, opA, b, opB, beta, c, c);
-    }
-
-    private void multiply(HostKernels kernels, long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix d, Matrix c) {
-        kernels.gemm(opA, opB, m, n, k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), beta, d.segment(),
-                d.leadingDimension(), c.segment(), c.leadingDimension());
-    }
-
-    @Test
-    void theDeviceUsesThemFromALeastSize() {
-        HostKernels kernels = open("portable", 1);
-        long least = HostKernels.LEAST_PRODUCTS;
-        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, 1, 1, least, 1));
-        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, 2, least / 6 + 1, 3, 1));
-        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, 2, least / 6, 3, 1));
-        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, least, 1, 0, 1));
-        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.NONE, least, 1, 1, 0), "alpha is 0: nothing to multiply, NaN or not");
-        assertFalse(kernels.suitProduct(DataType.FLOAT64, Op.NONE, Op.NONE, least, 1, 1, 1));
-        long inner = HostKernels.LEAST_INNER;
-        assertTrue(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.NONE, 8, 16, inner / 128, 1));
-        assertFalse(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.NONE, 8, 16, inner / 128 - 1, 1));
-        assertFalse(kernels.suitProduct(TYPE, Op.TRANSPOSE, Op.TRANSPOSE, 8, 16, inner / 128, 1));
-        long thin = HostKernels.LEAST_THIN;
-        assertTrue(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, thin / 128, 8, 16, 1));
-        assertFalse(kernels.suitProduct(TYPE, Op.NONE, Op.TRANSPOSE, thin / 128 - 1, 8, 16, 1));
-    }
-
-    /** In one pass where the kernels do it, whose type is float32: not where A and B have 16 bits. */
-    @Test
-    void addmmMakesNoCopyWhereTheKernelsDoIt() {
-        needsThemInUse();
-        Matrix c = random(64, 64);
-        for (DataType type : new DataType[] {TYPE, DataType.BFLOAT16}) {
-            Reference a = Reference.random(64, 16, type, random);
-            Reference b = Reference.random(16, 64, type, random);
-            Counters before = device.counters();
-            Matrix d = device.addmm(c, 1, a.on(device, type), Op.NONE, b.on(device, type), Op.NONE);
-            assertEquals(type == TYPE ? 0 : 1, device.counters().since(before).calls(Counters.Call.COPY));
-            a.times(b).plus(1, Reference.of(c)).assertClose(type.toString(), Reference.of(d), TYPE, 18, a.magnitudes().times(b.magnitudes()).plus(1, Reference.of(c).magnitudes()));
-        }
-    }
-
-    /** The kernels' order of sums is not BLAS's: that the bits are the kernels' tells who multiplied. */
-    @Test
-    void theDevicesProductsAreTheKernels() {
-        needsThemInUse();
-        HostKernels kernels = open(device.kernels().substring("kernels ".length()), 1);
-        Matrix a = random(40, 1500);
-        Matrix b = random(1500, 50);
-        Matrix c = device.allocate(TYPE, 40, 50);
-        device.gemm(1, a, Op.NONE, b, Op.NONE, 0, c);
-        double[] devices = c.read();
-        device.fill(c, Double.NaN);
-        multiply(kernels, 40, 50, 1500, 1, a, Op.NONE, b, Op.NONE, 0, c);
-        assertArrayEquals(devices, c.read());
-        int none = HostDevice.transpose(Op.NONE);
-        BlasLibrary.load().blas().gemm(TYPE, none, none, 40, 50, 1500, 1, a.segment(), 1500, b.segment(), 50, 0, c.segment(), 50);
-        assertFalse(Arrays.equals(devices, c.read()), "BLAS has other bits");
     }
 }

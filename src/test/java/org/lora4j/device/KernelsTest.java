@@ -56,4 +56,25 @@ abstract class KernelsTest {
         opened.add(kernels);
         return kernels;
     }
+
+    boolean suits(HostKernels kernels, DataType type, long m, long n, long k) {
+        try (Matrix g = device.allocate(type, m, n)) {
+            return kernels.suit(g, k);
+        }
+    }
+
+    Matrix random(int rows, int cols) {
+        Matrix a = device.allocate(TYPE, rows, cols);
+        device.uniform(random.nextLong(), a);
+        return a;
+    }
+
+    void multiply(HostKernels kernels, long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix c) {
+        multiply(kernels, m, n, k, alpha, a, opA, b, opB, beta, c, c);
+    }
+
+    void multiply(HostKernels kernels, long m, long n, long k, double alpha, Matrix a, Op opA, Matrix b, Op opB, double beta, Matrix d, Matrix c) {
+        kernels.gemm(opA, opB, m, n, k, alpha, a.segment(), a.leadingDimension(), b.segment(), b.leadingDimension(), beta, d.segment(),
+                d.leadingDimension(), c.segment(), c.leadingDimension());
+    }
 }

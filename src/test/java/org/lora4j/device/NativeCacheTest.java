@@ -244,4 +244,23 @@ class NativeCacheTest {
         Path link = Files.createSymbolicLink(base.resolve("link"), Files.createDirectory(base.resolve("elsewhere")));
         assertFalse(NativeCache.isPrivate(link), "a link may lead anywhere");
     }
+
+    @Test
+    void anotherContentIsAnotherFile() throws IOException {
+        List<String> tried = new ArrayList<>();
+        Path one = NativeCache.extract("test_of_lora4j.so", new byte[] {1, 2, 3}, tried);
+        Path two = NativeCache.extract("test_of_lora4j.so", new byte[] {1, 2, 4}, tried);
+        try {
+            assertFalse(one.equals(two));
+            assertEquals("test_of_lora4j.so", one.getFileName().toString());
+            Files.write(one, new byte[] {9, 9, 9});
+            assertEquals(one, NativeCache.extract("test_of_lora4j.so", new byte[] {1, 2, 3}, tried));
+            assertArrayEquals(new byte[] {1, 2, 3}, Files.readAllBytes(one), "what was changed is written again");
+        } finally {
+            for (Path file : List.of(one, two)) {
+                Files.deleteIfExists(file);
+                Files.deleteIfExists(file.getParent());
+            }
+        }
+    }
 }
