@@ -51,6 +51,9 @@ enum { ALONE = 1 << 16 };
 /* Products of a sum from which L's rows that follow are asked for. */
 enum { LONG = 256 };
 
+/* Floats in a page of memory: the processor's own prefetching begins anew with each. */
+enum { PAGE = 1024 };
+
 /* Parts for each thread, where there are enough columns. */
 enum { PARTS = 2 };
 
@@ -139,6 +142,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define ACROSS 3
 #define FITS 0
 #define COPIES 0
+#define ASKS_FOR_D 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf32x4 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
 #include "thin_variant.h"
@@ -151,6 +155,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define ACROSS 3
 #define FITS 0
 #define COPIES 0
+#define ASKS_FOR_D 0
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "thin_variant.h"
 
@@ -161,6 +166,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define ACROSS 2
 #define FITS 1
 #define COPIES 1
+#define ASKS_FOR_D 1
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #define FOUR_TIMES(TO, FROM) __asm__("vbroadcastf128 %1, %0" : "=v"(TO) : "m"(*(const float (*)[4])(FROM)));
 #include "thin_variant.h"
@@ -173,6 +179,7 @@ static void finish(const thin *s, const float *sums, int64_t ld, int64_t i, int6
 #define ACROSS 2
 #define FITS 0
 #define COPIES 1
+#define ASKS_FOR_D 1
 #define MULTIPLY_ADD(SUM, A, B) SUM += (A) * (B);
 #include "thin_variant.h"
 

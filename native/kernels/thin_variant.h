@@ -8,6 +8,8 @@
      ACROSS     vectors of a tile of the columns' and the inner form
      COPIES     whether a tile of the columns' form is copied while the first lines of A meet it: its rows may be a power of two apart, and then few places
                 of the first-level cache are to hold them all
+     ASKS_FOR_D whether the rows' form asks for the rows of D that follow, where they are so short that the processor's own prefetching is late with each;
+                measured with AVX2 only
      FOUR_TIMES(TO, FROM)  TO, a vector, = the four floats at FROM again and again; where there is one
      MULTIPLY_ADD(SUM, A, B)  SUM += A·B with all three in registers */
 
@@ -346,9 +348,15 @@ static void NAME(multiply_rows)(const void *job, int part, int member) {
     const thin *s = job;
     const int64_t groups = (s->m + s->tall - 1) / s->tall; /* a row is of the same one with any number of threads: the compiler may round differently */
     const int64_t to = least(groups * (part + 1) / s->parts * s->tall, s->m), width = s->wide * VECTOR;
+    const int asks = ASKS_FOR_D && s->beta != 0 && s->across_d == 1 && s->n <= PAGE;
     for (int64_t i = groups * part / s->parts * s->tall, count; i < to; i += count) {
         count = to - i >= s->tall ? s->tall : s->wide == 4 ? 1 : NAME(lines)(to - i);
         for (int64_t j = 0; j < s->n; j += width) {
+            for (int64_t r = i + count; asks && r < least(i + 2 * count, to); r++) {
+                for (int64_t l = j; l < least(j + width, s->n); l += LINE) {
+                    __builtin_prefetch(s->d + r * s->down_d + l, 0, 2);
+                }
+            }
             NAME(rows)(s, i, count, j, least(width, s->n - j), s->a + i * s->down_a, s->packed + j * s->k);
         }
     }
@@ -379,5 +387,6 @@ static const thin_variant NAME(thin) = {VECTOR, GROUP, ACROSS, FITS, NAME(most_s
 #undef ACROSS
 #undef FITS
 #undef COPIES
+#undef ASKS_FOR_D
 #undef MULTIPLY_ADD
 #undef FOUR_TIMES
