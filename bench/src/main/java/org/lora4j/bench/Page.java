@@ -36,7 +36,7 @@ abstract class Page {
 
     /** What the mark means. */
     final String marked() {
-        return "° Where the interval held what must be reached, this library and the other took %d more rounds.".formatted(PairedRun.MORE_ROUNDS);
+        return "° While the interval held what must be reached, this library and the other took %d more rounds, at most %d times.".formatted(PairedRun.MORE_ROUNDS, PairedRun.MOST_TIMES);
     }
 
     /** The title and where the numbers come from. */
