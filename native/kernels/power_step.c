@@ -19,9 +19,6 @@ enum { PANEL = 512 };
 /* The most rows of G that are worked on at once. */
 enum { MOST_ROWS = 48 };
 
-/* Floats in a line of the cache. */
-enum { LINE = 16 };
-
 /* The most groups of V's columns whose lanes are kept at once. */
 enum { TOGETHER = 16 };
 

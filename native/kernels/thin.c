@@ -38,8 +38,8 @@ static int64_t strip_rows(int copies) {
     return !is_amd() ? 32 : copies ? 48 : MOST_ROWS;
 }
 
-/* Floats in a line of the cache, and lines of a row that are asked for together where tiles are copied. */
-enum { LINE = 16, LINES_ASKED = 4 };
+/* Lines of a row that are asked for together where tiles are copied. */
+enum { LINES_ASKED = 4 };
 
 /* Lines of the matrix that is not in vectors that are worked on at once, where the variant has tiles of so many; in the columns' form where S has at least
    LEAST_OF_SIXES: with fewer, sixes take longer than fours. */

@@ -299,10 +299,21 @@ static void NAME(multiply_columns)(const void *job, int part, int member) {
         } \
         NAME(add_lanes)(COUNT, WIDTH, SPREAD, sum); \
         if (s->across == 1 && s->across_d == 1 && columns == WIDE * VECTOR) { \
-            UNROLL for (int r = 0; r < COUNT; r++) { \
-                UNROLL for (int w = 0; w < WIDE; w++) { \
-                    NAME(vec) *to = (NAME(vec) *)(s->c + (i + r) * s->down + j + w * VECTOR); \
-                    *to = s->beta == 0 ? s->alpha * sum[r][w] : s->alpha * sum[r][w] + s->beta * *(const NAME(vec) *)(s->d + (i + r) * s->down_d + j + w * VECTOR); \
+            const float alpha = s->alpha, beta = s->beta; \
+            const int64_t down = s->down, down_d = s->down_d; \
+            float *c = s->c + i * down + j; \
+            const float *d = s->d + i * down_d + j; \
+            if (beta == 0) { \
+                UNROLL for (int r = 0; r < COUNT; r++) { \
+                    UNROLL for (int w = 0; w < WIDE; w++) { \
+                        *(NAME(vec) *)(c + r * down + w * VECTOR) = alpha * sum[r][w]; \
+                    } \
+                } \
+            } else { \
+                UNROLL for (int r = 0; r < COUNT; r++) { \
+                    UNROLL for (int w = 0; w < WIDE; w++) { \
+                        *(NAME(vec) *)(c + r * down + w * VECTOR) = alpha * sum[r][w] + beta * *(const NAME(vec) *)(d + r * down_d + w * VECTOR); \
+                    } \
                 } \
             } \
         } else { \

@@ -28,6 +28,9 @@
 
 #define JOIN(a, b) a##_##b
 
+/* Floats in a line of the cache. */
+enum { LINE = 16 };
+
 /* The elements of x and y that `from` numbers, y's after x's. */
 #if defined(__clang__)
 #define SHUFFLE(x, y, from) ({ \
