@@ -6,7 +6,7 @@
  * two or three of the one and GROUP of the other, so that there are more multiplications than loads. Each part of the rows has a Zᵀ of its own;
  * they are added in order.
  *
- * Where vectors are half a line of the cache or less, the block is copied as it is read for Y, line beside line of its rows, and read from
+ * Where vectors are half a line of the cache or less, the block is copied as it is read for Y, a tile's columns of each row side by side, and read from
  * there for Z: a tile goes down the rows, which may be a power of two apart, and then few places of the first-level cache are to hold them all.
  */
 #include "variants.h"
@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 /* Columns of G that are worked on at once: their Vᵀ for a group takes at most 16 KiB of a first-level cache, which another thread may share. */
-enum { PANEL = 512 };
+enum { PANEL = 480 };
 
 /* The most rows of G that are worked on at once. */
 enum { MOST_ROWS = 48 };
@@ -25,16 +25,19 @@ enum { TOGETHER = 16 };
 /* Floating-point operations below which one thread does it all: some 10 µs. */
 enum { ALONE = 1000000 };
 
-/* How the next block is asked for meanwhile: what is best was found by trying. */
+/* Groups of V's columns that ask for lines of the next block while Y is made, where the block is copied: about half of it, so that memory is never idle. */
+enum { ASKING_GROUPS = 2 };
+
+/* How what is read next is asked for meanwhile: what is best was found by trying. */
 typedef struct {
-    int64_t rows;   /* this many rows after those of a tile, while Y is made */
-    int across;     /* while Z is made, and memory would be idle: all of it, in the order of the work; or its first part, line after line */
+    int64_t rows;   /* this many rows after those of a tile, while Y is made without a copy */
+    int across;     /* while Z is made: all of the next block, in the order of the work; or line after line of what is not asked for yet */
     double cache;   /* the part of the second-level cache that a block takes; its copy takes as much */
 } asking;
 
 static asking asking_ahead(int64_t columns, int with_z, int copied) {
     if (is_amd()) { /* what is more than it can note is dropped */
-        return !with_z ? (asking){3, 0, 0.5} : copied ? (asking){3, 1, columns > 8 ? 0.7 : 0.45} : (asking){9, 1, 0.4}; /* 9 have been asked for before */
+        return !with_z ? (asking){3, 0, 0.5} : copied ? (asking){0, 0, 0.7} : (asking){9, 1, 0.4}; /* 9 have been asked for before */
     }
     return (asking){3, 0, columns > 32 ? 0.4 : 0.2}; /* many columns' Vᵀ and Zᵀ are read anew for each block */
 }
@@ -63,7 +66,7 @@ struct step {
     int64_t rows;           /* of G that are worked on at once */
     asking ahead;           /* for the next such rows */
     int64_t together;       /* groups of V's columns whose lanes are kept at once */
-    int copies;             /* whether a block is copied: of each line's columns of G its rows */
+    int copies;             /* whether a block is copied: of each tile's columns of G its rows */
     int parts;              /* of the rows of G */
     int shares;             /* of its columns: the panels */
     int vt_in_z;            /* Vᵀ is where Z will be: it has the room, and is written last */
@@ -77,6 +80,24 @@ struct step {
     int64_t scratch;        /* floats of all this */
 };
 
+/* The block that follows, of no rows after the last, and the first place in it that is not asked for yet. */
+typedef struct {
+    uintptr_t block;
+    int64_t rows, row, column;
+} upcoming;
+
+/* Where so many lines of it begin that are to be asked for now, or 0 if all have been. */
+static inline uintptr_t take(upcoming *next, const step *s, int64_t lines) {
+    if (next->row >= next->rows) {
+        return 0;
+    }
+    const uintptr_t from = next->block + sizeof(float) * (next->row * s->ldg + next->column);
+    for (next->column += lines * LINE; next->column >= s->n; next->column -= s->n) {
+        next->row++;
+    }
+    return from;
+}
+
 /* Vectors of the panel that begins at column j: what is less than a vector, at the end, is a panel too. */
 static inline int64_t panel_vectors(const step *s, int64_t j) {
     const int64_t columns = s->n - j < PANEL ? s->n - j : PANEL;
@@ -85,7 +106,7 @@ static inline int64_t panel_vectors(const step *s, int64_t j) {
 
 /* Floats that a member needs for a row of a block: its copy, its row of Y, the lanes of some groups of that, and less than a vector of the row. */
 static int64_t row_floats(const step *s) {
-    return (s->copies ? round_up(s->n, LINE) : 0) + s->kp + (s->together * s->variant->group + 1) * s->variant->vector;
+    return (s->copies ? round_up(s->n, s->variant->across * s->variant->vector) : 0) + s->kp + (s->together * s->variant->group + 1) * s->variant->vector;
 }
 
 static int64_t block_floats(const step *s) {
@@ -112,7 +133,7 @@ static int fits_product(const step *s) {
 #define VECTOR 8
 #define COPIES 1
 #define GROUP 4
-#define ACROSS 2
+#define ACROSS 3
 #define MULTIPLY_ADD(SUM, A, B) FUSED(SUM, A, B)
 #include "power_step_variant.h"
 #endif

@@ -14,10 +14,10 @@ typedef int32_t NAME(lanes) __attribute__((vector_size(4 * VECTOR)));
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-_Static_assert(!COPIES || LINE % (ACROSS * VECTOR) == 0, "a tile's vectors of a row lie side by side in the copy");
-
-/* Vectors of a line of the cache, and lines that a tile of Z touches in a row of G. */
-enum { NAME(line) = LINE / VECTOR, NAME(lines) = (ACROSS * VECTOR + LINE - 1) / LINE };
+/* Columns of a tile of Z, and the lines that it touches in a row of G. */
+enum { NAME(tile) = ACROSS * VECTOR, NAME(lines) = (ACROSS * VECTOR + LINE - 1) / LINE };
+_Static_assert(PANEL % NAME(tile) == 0, "a panel has whole tiles");
+_Static_assert(COPIES || NAME(tile) % LINE == 0, "each line is asked for by one tile");
 
 /* Vᵀ's vectors for the rows of V from j on. */
 static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) {
@@ -44,30 +44,32 @@ static TARGET void NAME(transpose_v)(const step *s, int64_t j, int64_t vectors) 
     }
 }
 
-/* Adds products of COUNT vectors of ROWS rows of G and of a group of Vᵀ to the lanes of their elements of Y; copies them too, unless copy is NULL. */
+/* Adds products of COUNT vectors of ROWS rows of G and of a group of Vᵀ to the lanes of their elements of Y; copies them too, unless copy is NULL: stores
+   are least in the way among the multiplications. */
 INLINE void NAME(add_vectors)(const int ROWS, const int COUNT, const float *restrict g, int64_t ldg, const float *restrict vt, NAME(vec) sum[3][GROUP],
                               float *restrict copy) {
     UNROLL for (int i = 0; i < COUNT; i++) {
         NAME(vec) row[3];
         UNROLL for (int r = 0; r < ROWS; r++) {
             row[r] = *(const NAME(vec) *)(g + r * ldg + i * VECTOR);
-            if (copy) {
-                *(NAME(vec) *)(copy + r * LINE + i * VECTOR) = row[r];
-            }
         }
         UNROLL for (int c = 0; c < GROUP; c++) {
             const NAME(vec) column = *(const NAME(vec) *)(vt + (i * GROUP + c) * VECTOR);
             UNROLL for (int r = 0; r < ROWS; r++) {
                 MULTIPLY_ADD(sum[r][c], row[r], column)
             }
+            if (copy && c < ROWS) {
+                *(NAME(vec) *)(copy + c * NAME(tile) + i * VECTOR) = row[c];
+            }
         }
     }
 }
 
-/* The same for a panel. What stands `ahead` floats after the rows, where that is not 0, is asked for meanwhile; it need not be there. The
-   processor's own prefetching begins anew with every panel's row. Copied are lines that are line_ld floats apart. */
-INLINE void NAME(add_panel)(const int ROWS, const int ASKS, const float *restrict g, int64_t ldg, const float *restrict vt, int64_t vectors, float *restrict lanes,
-                            int add, int64_t ahead, float *restrict copy, int64_t line_ld) {
+/* The same for a panel, of vectors by whole lines, or by whole tiles where they are copied; those are tile_ld floats apart. Meanwhile is asked for what follows
+   `ask`, which need not be there: a line each time, of ASKED rows. */
+INLINE void NAME(add_panel)(const int ROWS, const int ASKED, const float *restrict g, int64_t ldg, const float *restrict vt, int64_t vectors, float *restrict lanes,
+                            int add, uintptr_t ask, float *restrict copy, int64_t tile_ld) {
+    const int AT_ONCE = copy ? ACROSS : LINE / VECTOR;
     NAME(vec) sum[3][GROUP];
     UNROLL for (int r = 0; r < ROWS; r++) {
         UNROLL for (int c = 0; c < GROUP; c++) {
@@ -75,12 +77,13 @@ INLINE void NAME(add_panel)(const int ROWS, const int ASKS, const float *restric
         }
     }
     int64_t i = 0;
-    for (; i + NAME(line) <= vectors; i += NAME(line)) {
-        UNROLL for (int r = 0; r < ROWS && ASKS; r++) {
-            __builtin_prefetch((const void *)((uintptr_t)g + sizeof(float) * (r * ldg + i * VECTOR + ahead)), 0, 2);
+    for (; i + AT_ONCE <= vectors; i += AT_ONCE) {
+        UNROLL for (int r = 0; r < ASKED; r++) {
+            __builtin_prefetch((const void *)(ask + sizeof(float) * (r * ldg)), 0, 2);
         }
-        NAME(add_vectors)(ROWS, NAME(line), g + i * VECTOR, ldg, vt + i * GROUP * VECTOR, sum, copy);
-        copy = copy ? copy + line_ld : NULL;
+        ask += sizeof(float) * LINE;
+        NAME(add_vectors)(ROWS, AT_ONCE, g + i * VECTOR, ldg, vt + i * GROUP * VECTOR, sum, copy);
+        copy = copy ? copy + tile_ld : NULL;
     }
     for (; i < vectors; i++) {
         NAME(add_vectors)(ROWS, 1, g + i * VECTOR, ldg, vt + i * GROUP * VECTOR, sum, copy);
@@ -93,22 +96,28 @@ INLINE void NAME(add_panel)(const int ROWS, const int ASKS, const float *restric
     }
 }
 
-#define ADD_PANEL(ROWS, ASKS) \
-    if (COPIES && copy) { \
-        NAME(add_panel)(ROWS, ASKS, g, ldg, vt, vectors, lanes, add, ahead, copy, line_ld); \
-    } else { \
-        NAME(add_panel)(ROWS, ASKS, g, ldg, vt, vectors, lanes, add, ahead, NULL, 0); \
+/* Three rows or fewer. Where the block is copied, now or before, single lines are asked for; else lines of each row that follows: the processor's own
+   prefetching begins anew with every panel's row. */
+#define ADD_PANEL(ROWS, ASKED, COPY) NAME(add_panel)(ROWS, ASKED, g, ldg, vt, vectors, lanes, add, ask, COPY, tile_ld);
+#define ADD_ROWS(ASKED, COPY) \
+    switch (rows) { \
+        case 1: ADD_PANEL(1, 0, COPY) break; \
+        case 2: ADD_PANEL(2, 0, COPY) break; \
+        default: \
+            if (ask == 0) { \
+                ADD_PANEL(3, 0, COPY) \
+            } else { \
+                ADD_PANEL(3, ASKED, COPY) \
+            } \
     }
 static __attribute__((noinline)) TARGET void NAME(forward)(int64_t rows, const float *g, int64_t ldg, const float *vt, int64_t vectors, float *lanes, int add,
-                                                           int64_t ahead, float *copy, int64_t line_ld) {
-    if (rows == 1) {
-        ADD_PANEL(1, 0)
-    } else if (rows == 2) {
-        ADD_PANEL(2, 0)
-    } else if (ahead == 0) {
-        ADD_PANEL(3, 0)
+                                                           uintptr_t ask, int copies, float *copy, int64_t tile_ld) {
+    if (COPIES && copy) {
+        ADD_ROWS(1, copy)
+    } else if (COPIES && copies) {
+        ADD_ROWS(1, NULL)
     } else {
-        ADD_PANEL(3, 1)
+        ADD_ROWS(3, NULL)
     }
 }
 
@@ -204,11 +213,11 @@ INLINE void NAME(add_lanes)(const float *lanes, float *y) {
 
 /* Where a block's copy has the vector of its first row from column j on. */
 INLINE float *NAME(copied)(const step *s, float *copy, int64_t j) {
-    return copy + j / LINE * LINE * s->rows + j % LINE;
+    return copy + j / NAME(tile) * NAME(tile) * s->rows + j % NAME(tile);
 }
 
 /* Y of a block's rows, for which lanes has room for some groups. */
-static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y, float *copy) {
+static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y, float *copy, upcoming *next) {
     const int64_t groups = s->kp / GROUP;
     for (int64_t first = 0, end; first < groups; first = end) {
         end = least(first + s->together, groups);
@@ -220,8 +229,14 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
             for (int64_t group = first; group < end; group++) {
                 const float *vt = s->vt + j * s->kp + group * vectors * GROUP * VECTOR;
                 for (int64_t r = 0; r < rows; r += 3) {
-                    NAME(forward)(rows - r, from + r * ld, ld, vt, vectors, lanes + ((group - first) * rows + r) * GROUP * VECTOR, j > 0,
-                                  group == 0 ? s->ahead.rows * ld : 0, group == 0 && copy ? NAME(copied)(s, copy, j) + r * LINE : NULL, LINE * s->rows);
+                    uintptr_t ask = 0;
+                    if (!copy && group == 0 && s->ahead.rows > 0) {
+                        ask = (uintptr_t)from + sizeof(float) * ((r + s->ahead.rows) * ld);
+                    } else if (copy && group < ASKING_GROUPS && r + 3 <= rows) {
+                        ask = take(next, s, group == 0 ? vectors / ACROSS : vectors * VECTOR / LINE);
+                    }
+                    NAME(forward)(rows - r, from + r * ld, ld, vt, vectors, lanes + ((group - first) * rows + r) * GROUP * VECTOR, j > 0, ask, copy != NULL,
+                                  group == 0 && copy ? NAME(copied)(s, copy, j) + r * NAME(tile) : NULL, NAME(tile) * s->rows);
                 }
             }
         }
@@ -233,25 +248,20 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
     }
 }
 
-/* What a block, or its copy, adds to Zᵀ; whether another block follows. */
-static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add, int more, float *copy) {
-    const int64_t n = copy ? s->np : s->n, ld = copy ? LINE : s->ldg;
-    const uintptr_t after = (uintptr_t)g + sizeof(float) * rows * s->ldg;
-    int64_t row = 0, column = 0; /* of what follows, where it is asked for line after line */
-    for (int64_t j = 0; j < s->np; j += ACROSS * VECTOR) {
-        const uintptr_t next = after + sizeof(float) * (s->ahead.across ? j : row * s->ldg + column);
-        const int64_t next_ld = s->ahead.across ? s->ldg : LINE, whole = least((n - j) / VECTOR, ACROSS), asked = !more || j % LINE > 0 ? 0 : s->ahead.across ? NAME(lines) : 1;
-        for (column += rows * LINE; column >= s->n; column -= s->n) {
-            row++;
-        }
+/* What a block, or its copy, adds to Zᵀ. */
+static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add, float *copy, upcoming *next) {
+    const int64_t n = copy ? s->np : s->n, ld = copy ? NAME(tile) : s->ldg;
+    for (int64_t j = 0; j < s->np; j += NAME(tile)) {
+        const uintptr_t ask = s->ahead.across ? (next->rows > 0 ? next->block + sizeof(float) * j : 0) : take(next, s, rows);
+        const int64_t ask_ld = s->ahead.across ? s->ldg : LINE, asked = ask == 0 ? 0 : s->ahead.across ? NAME(lines) : 1, whole = least((n - j) / VECTOR, ACROSS);
         const float *from = copy ? NAME(copied)(s, copy, j) : g + j;
         float *to = zt + j * s->kp;
         switch (whole) {
 #if ACROSS > 2
-            case 3: NAME(backward_3)(rows, from, ld, y, s->kp, to, add, asked, next, next_ld); break;
+            case 3: NAME(backward_3)(rows, from, ld, y, s->kp, to, add, asked, ask, ask_ld); break;
 #endif
-            case 2: NAME(backward_2)(rows, from, ld, y, s->kp, to, add, asked, next, next_ld); break;
-            case 1: NAME(backward_1)(rows, from, ld, y, s->kp, to, add, asked, next, next_ld); break;
+            case 2: NAME(backward_2)(rows, from, ld, y, s->kp, to, add, asked, ask, ask_ld); break;
+            case 1: NAME(backward_1)(rows, from, ld, y, s->kp, to, add, asked, ask, ask_ld); break;
         }
         if (whole < ACROSS && n % VECTOR != 0) {
             NAME(backward_1)(rows, tail, VECTOR, y, s->kp, to + whole * VECTOR, add, 0, 0, 0);
@@ -262,19 +272,20 @@ static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, c
 /* The rows from one to another: their Y, what they add to Zᵀ, and their ‖G‖² where it is wanted, while they are in the cache. */
 static TARGET double NAME(run)(const step *s, int64_t from, int64_t to, float *zt, float *memory) {
     double norm2 = 0;
-    float *copy = s->copies ? memory : NULL, *y = memory + (s->copies ? s->rows * round_up(s->n, LINE) : 0);
+    float *copy = s->copies ? memory : NULL, *y = memory + (s->copies ? s->rows * round_up(s->n, NAME(tile)) : 0);
     float *lanes = y + s->rows * s->kp, *tail = lanes + s->rows * s->together * GROUP * VECTOR;
     for (int64_t i = from; i < to; i += s->rows) {
         const int64_t rows = to - i < s->rows ? to - i : s->rows;
         const float *g = s->g + i * s->ldg;
         NAME(pad)(s, g, rows, s->n / VECTOR * VECTOR, tail);
-        NAME(rows_of_y)(s, g, rows, tail, lanes, y, copy);
+        upcoming next = {(uintptr_t)g + sizeof(float) * rows * s->ldg, least(to - i - rows, s->rows), 0, 0};
+        NAME(rows_of_y)(s, g, rows, tail, lanes, y, copy, &next);
         for (int64_t r = 0; r < rows; r++) {
             memcpy(s->y + (i + r) * s->ldy, y + r * s->kp, s->k * sizeof(float));
             norm2 += s->dot ? s->dot(g + r * s->ldg, g + r * s->ldg, s->n) : 0;
         }
         if (zt) {
-            NAME(add_to_z)(s, g, rows, tail, y, zt, i > from, i + rows < to, copy);
+            NAME(add_to_z)(s, g, rows, tail, y, zt, i > from, copy, &next);
         }
     }
     return norm2;
@@ -314,6 +325,7 @@ static TARGET void NAME(add_parts)(const step *s, int64_t from, int64_t to) {
 static const power_variant NAME(power) = {VECTOR, GROUP, ACROSS, COPIES, NAME(transpose_v), NAME(run), NAME(add_parts)};
 
 #undef ADD_PANEL
+#undef ADD_ROWS
 #undef BACKWARD
 #undef UNROLL
 #undef INLINE
