@@ -28,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.lora4j.linked.Multiply;
 
-/** Libraries taken out of a small jar made here; only the last test takes the real ones. */
+/** Libraries taken out of a small jar made here; four processes take the real ones, and files of a given content go to the user's own cache. */
 class NativeCacheTest {
     private static final String FOLDER = "org/bytedeco/openblas/some-platform/";
     private static final String LIBRARY = "libopenblas.so.0";

@@ -13,7 +13,7 @@ record Item(Work work, int b, int m, int n, int r) {
     /** What is asked of products that are arithmetic, in percent of the limit. */
     static final double LEAST_PERCENT = 85;
     /** What is asked of what reads G. */
-    private static final double LEAST_KERNEL_PERCENT = 70;
+    static final double LEAST_KERNEL_PERCENT = 70;
 
     private static final int[][] SHAPES = {{512, 4096, 4096, 16}, {2048, 2048, 2048, 16}, {32, 4096, 4096, 16}, {2048, 768, 768, 8},
         {1024, 1536, 384, 16}, {1, 4096, 4096, 8}};

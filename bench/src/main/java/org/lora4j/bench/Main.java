@@ -36,7 +36,7 @@ public final class Main implements Callable<Integer> {
     private boolean quick;
     @Option(names = "--gate", description = "Compare counters, exactly, and ratios with bench/baseline/<machine class>.json; exit 1 on a regression.")
     private boolean gate;
-    @Option(names = "--svd", description = "Leading singular triplets against torch.svd_lowrank, and power steps, instead of all else; less than five minutes; writes bench/SVD.md and bench/target/svd.json.")
+    @Option(names = "--svd", description = "Leading singular triplets against torch.svd_lowrank, and power steps, instead of all else; six minutes; writes bench/SVD.md and bench/target/svd.json.")
     private boolean svd;
     @Option(names = "--gradients", paramLabel = "FOLDER", description = "With --svd: a folder of files *-grads.safetensors; all their tensors are decomposed too.")
     private Path gradients;
@@ -178,9 +178,9 @@ public final class Main implements Callable<Integer> {
         return !quick && !gate;
     }
 
-    /** How much longer than another it takes, for the progress bar. */
+    /** How much longer than another it may take, for the progress bar: as if all that is beside what must be reached were undecided. */
     private int weight(Item item) {
-        return decides() && item.work().isPass() ? 4 : 1;
+        return decides() && item.work() != Work.INIT ? 4 : 1;
     }
 
     private boolean decompositions(List<SvdItem> items, Contenders contenders, double seconds, ProgressBar bar) throws IOException {

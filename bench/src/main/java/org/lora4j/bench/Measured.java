@@ -21,15 +21,20 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
         String name = Lora4jContender.Form.LAYER.word();
         Map<String, Interval> others = new LinkedHashMap<>();
         Map<String, Interval> ratios = new LinkedHashMap<>();
-        times.ms().forEach((other, ms) -> {
+        times.ms().keySet().forEach(other -> {
             if (!other.equals(name)) {
-                others.put(other, Interval.of(ms));
+                others.put(other, ofAll(times, other));
                 ratios.put(other, times.ratio(other, name));
             }
         });
-        double[] ours = times.ms().get(name);
-        ours = Arrays.copyOf(ours, Math.min(ours.length, times.rounds()));
-        return new Measured(item, ours.length, Interval.of(ours), others, ratios, captured, times.absent(), times.othersPercent());
+        Interval ours = ofAll(times, name);
+        return new Measured(item, ours.count(), ours, others, ratios, captured, times.absent(), times.othersPercent());
+    }
+
+    /** The milliseconds of the rounds in which all took part. */
+    private static Interval ofAll(PairedRun.Times times, String name) {
+        double[] ms = times.ms().get(name);
+        return Interval.of(Arrays.copyOf(ms, Math.min(ms.length, times.rounds())));
     }
 
     /** The least time over ours, in percent, by the speed in the same round of a square product and of reading memory, where these took turns. */
@@ -45,6 +50,11 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
     /** Whether arithmetic, not memory, sets the least time: by the speeds of the same rounds. */
     boolean isComputeBound(double gflops, double gbs) {
         return share(item.flops(), SquareProduct.NAME, SquareProduct.FLOPS, gflops) > share(item.bytes(), ReadingMemory.NAME, ReadingMemory.BYTES, gbs);
+    }
+
+    /** Whether the interval beside that other, if it took part, does not say whether what is asked is reached. */
+    boolean isUndecided(String other) {
+        return ratios.containsKey(other) && item.isUndecided(other, ratios.get(other));
     }
 
     /** The adapter's share on top of the frozen products, in percent, beside the products of the given name. */

@@ -143,7 +143,7 @@ final class PairedRun {
         rounds(order, turns, rounds, ms);
         Times times = new Times(ms, rounds, absent, 0);
         String ours = contenders.getFirst().name();
-        for (int i = 0; i < MOST_TIMES; i++) {
+        for (int i = 0; i < MOST_TIMES && !turns.get(contenders.getFirst()).slow; i++) {
             order.removeIf(c -> !c.name().equals(ours) && (turns.get(c).slow || !undecided.test(c.name(), times.ratio(c.name(), ours))));
             rounds(order, turns, order.size() > 1 ? MORE_ROUNDS : 0, ms);
         }

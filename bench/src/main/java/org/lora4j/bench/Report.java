@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
 
@@ -71,12 +72,14 @@ final class Report extends Page {
         if (!bound.isEmpty()) {
             double least = bound.stream().mapToDouble(x -> x.percentOfLimit(gflops, gbs)).min().orElseThrow();
             line("| GEMM-bound items | at least %.0f %% of the limit | %d of %d; least %.0f %% | %s |", Item.LEAST_PERCENT,
-                    bound.stream().filter(x -> x.percentOfLimit(gflops, gbs) >= Item.LEAST_PERCENT).count(), bound.size(), least, word(least >= Item.LEAST_PERCENT));
+                    bound.stream().filter(x -> x.percentOfLimit(gflops, gbs) >= Item.LEAST_PERCENT).count(), bound.size(), least,
+                    word(least >= Item.LEAST_PERCENT, bound, SquareProduct.NAME));
         }
     }
 
     private void goal(String name, String peer, Predicate<Measured> which, double least, double mean) {
-        double[] ratios = session.items.stream().filter(which).filter(x -> x.ratios().containsKey(peer)).mapToDouble(x -> x.ratios().get(peer).median()).toArray();
+        List<Measured> beside = session.items.stream().filter(which).filter(x -> x.ratios().containsKey(peer)).toList();
+        double[] ratios = beside.stream().mapToDouble(x -> x.ratios().get(peer).median()).toArray();
         if (ratios.length == 0) {
             line("| %s | %s | not measured | |", name, asked(least, mean));
             return;
@@ -89,7 +92,7 @@ final class Report extends Page {
         }
         double geometric = Math.exp(logs / ratios.length);
         line("| %s | %s | geometric mean %.2f, least %.2f, %d items | %s |", name, asked(least, mean), geometric, smallest, ratios.length,
-                word(smallest >= least && geometric >= mean));
+                word(smallest >= least && geometric >= mean, beside, peer));
     }
 
     private static String asked(double least, double mean) {
@@ -103,12 +106,14 @@ final class Report extends Page {
             double inPlace = which.stream().mapToDouble(x -> x.overheadPercent(Form.FROZEN_IN_PLACE).median()).max().orElseThrow();
             double plain = which.stream().mapToDouble(x -> x.overheadPercent(Form.FROZEN).median()).max().orElseThrow();
             line("| overhead, %s, b ≥ 512, m = n ≥ 2048, r ≤ 16 | at most %.0f %% | largest of %d items %.1f %% in place, %.1f %% beside plain buffers | %s |", work,
-                    most, which.size(), inPlace, plain, word(Math.max(inPlace, plain) <= most));
+                    most, which.size(), inPlace, plain, word(Math.max(inPlace, plain) <= most, which, Form.FROZEN_IN_PLACE.word(), Form.FROZEN.word()));
         }
     }
 
-    private static String word(boolean reached) {
-        return reached ? "reached" : "**not reached**";
+    /** The verdict by the medians, and how many of the items' intervals beside the others hold what must be reached still. */
+    private static String word(boolean reached, List<Measured> items, String... others) {
+        long undecided = items.stream().filter(x -> Arrays.stream(others).anyMatch(x::isUndecided)).count();
+        return (reached ? "reached" : "**not reached**") + (undecided > 0 ? ", %d undecided".formatted(undecided) : "");
     }
 
     // ---- tables

@@ -13,24 +13,28 @@ import org.junit.jupiter.api.Test;
 
 /** Who takes more rounds, and what is made of them. */
 class PairedRunTest {
-    /** Says that each call takes so long. */
+    /** Says that each call takes so long in the first round, and more in each after that: only ratios within a round are always the same. */
     private record Saying(String name, double ms) implements Timed {
         @Override
         public double[] run(int first, int calls) {
             double[] times = new double[calls];
-            Arrays.fill(times, ms);
+            Arrays.fill(times, ms * (1 + first));
             return times;
         }
     }
 
     @Test
     void onlyTheUndecidedAndThisLibraryTakeMoreRounds() throws IOException {
-        List<Timed> all = List.of(new Saying("ours", 20), new Saying("near", 21), new Saying("far", 40));
-        PairedRun.Times times = PairedRun.inTurns(all, 1, 0, (name, ratio) -> ratio.median() < 1.1 && ratio.count() < 50, c -> c.run(0, 1)[0]);
+        List<Timed> all = List.of(new Saying("ours", 20), new Saying("never", 20), new Saying("near", 21), new Saying("far", 40));
+        PairedRun.Times times = PairedRun.inTurns(all, 1, 0, (name, ratio) -> name.equals("never") || (ratio.median() < 1.1 && ratio.count() < 50), c -> c.run(0, 1)[0]);
         Map<String, double[]> ms = times.ms();
-        assertEquals(times.rounds() + 2 * PairedRun.MORE_ROUNDS, ms.get("ours").length);
+        int most = times.rounds() + PairedRun.MOST_TIMES * PairedRun.MORE_ROUNDS;
+        assertEquals(97, most);
+        assertEquals(most, ms.get("ours").length);
+        assertEquals(most, ms.get("never").length);
         assertEquals(times.rounds() + 2 * PairedRun.MORE_ROUNDS, ms.get("near").length);
         assertEquals(times.rounds(), ms.get("far").length);
+        assertEquals(new Interval(1, 1, 1, most), times.ratio("never", "ours"));
         assertEquals(new Interval(1.05, 1.05, 1.05, times.rounds() + 2 * PairedRun.MORE_ROUNDS), times.ratio("near", "ours"));
         assertEquals(new Interval(2, 2, 2, times.rounds()), times.ratio("far", "ours"));
     }
