@@ -16,8 +16,8 @@
 /* Columns of G that are worked on at once: their Vᵀ for a group takes at most 16 KiB of a first-level cache, which another thread may share. */
 enum { PANEL = 480 };
 
-/* The most rows of G that are worked on at once. */
-enum { MOST_ROWS = 48 };
+/* The most rows of G that are worked on at once, and that are copied: with more of them short rows take up to a tenth longer. */
+enum { MOST_ROWS = 48, MOST_COPIED = 24 };
 
 /* The most groups of V's columns whose lanes are kept at once. */
 enum { TOGETHER = 16 };
@@ -159,7 +159,7 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     s.together = s.variant->copies ? least(s.kp / s.variant->group, TOGETHER) : 1;
     s.ahead = asking_ahead(s.kp, ldz != 0, s.copies);
     const int64_t cached = (int64_t)(s.ahead.cache * (double)lora4j_second_level_cache()) / (n * (int64_t)sizeof(float));
-    const int64_t rows = least(MOST_ROWS, least(cached, lora4j_product_floats() / row_floats(&s)));
+    const int64_t rows = least(s.copies ? MOST_COPIED : MOST_ROWS, least(cached, lora4j_product_floats() / row_floats(&s)));
     s.rows = rows < 3 ? 3 : rows / 3 * 3;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;
     s.sums = ldz ? round_up(round_up(n, s.variant->across * s.variant->vector) * s.kp, 16) : 0;
