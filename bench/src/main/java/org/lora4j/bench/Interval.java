@@ -9,6 +9,11 @@ import java.util.Arrays;
  * @param count of the values
  */
 record Interval(double median, double low, double high, int count) {
+    /** Whether a value is within, so that it is not known on which side of it the true median is. */
+    boolean holds(double value) {
+        return low < value && value < high;
+    }
+
     static Interval of(double... values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);

@@ -85,8 +85,7 @@ record Item(Work work, int b, int m, int n, int r) {
 
     /** Whether an interval of another's time over this library's holds the least that is asked of it, so that it does not say whether that is reached. */
     boolean isUndecided(String other, Interval ratio) {
-        double least = leastRatio(other);
-        return ratio.low() < least && least < ratio.high();
+        return ratio.holds(leastRatio(other));
     }
 
     /** The least that is asked of another's time over this library's; 0 where nothing is. */

@@ -191,7 +191,7 @@ public final class Main implements Callable<Integer> {
                     return false;
                 }
                 bar.setExtraMessage(" " + item);
-                session.svd.add(run.measure(item));
+                session.svd.add(run.measure(item, decides()));
                 session.save(file);
             }
             bar.stepBy((long) seconds);

@@ -1,6 +1,5 @@
 package org.lora4j.bench;
 
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -23,18 +22,12 @@ record Measured(Item item, int rounds, Interval ours, Map<String, Interval> othe
         Map<String, Interval> ratios = new LinkedHashMap<>();
         times.ms().keySet().forEach(other -> {
             if (!other.equals(name)) {
-                others.put(other, ofAll(times, other));
+                others.put(other, times.of(other));
                 ratios.put(other, times.ratio(other, name));
             }
         });
-        Interval ours = ofAll(times, name);
+        Interval ours = times.of(name);
         return new Measured(item, ours.count(), ours, others, ratios, captured, times.absent(), times.othersPercent());
-    }
-
-    /** The milliseconds of the rounds in which all took part. */
-    private static Interval ofAll(PairedRun.Times times, String name) {
-        double[] ms = times.ms().get(name);
-        return Interval.of(Arrays.copyOf(ms, Math.min(ms.length, times.rounds())));
     }
 
     /** The least time over ours, in percent, by the speed in the same round of a square product and of reading memory, where these took turns. */

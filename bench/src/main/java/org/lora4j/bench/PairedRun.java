@@ -45,6 +45,12 @@ final class PairedRun {
      * for each that was left out the reason; and how much of the processors other processes used meanwhile, which spoils times.
      */
     record Times(Map<String, double[]> ms, int rounds, Map<String, String> absent, double othersPercent) {
+        /** Milliseconds in the rounds in which all took part. */
+        Interval of(String name) {
+            double[] all = ms.get(name);
+            return Interval.of(Arrays.copyOf(all, Math.min(all.length, rounds)));
+        }
+
         /** The other's time over the time of {@code name}, round by round. */
         Interval ratio(String other, String name) {
             double[] a = ms.get(other);

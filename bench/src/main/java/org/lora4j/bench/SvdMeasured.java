@@ -7,6 +7,7 @@ import java.util.Map;
  * What was found for one line of the report on singular value decompositions.
  *
  * @param count how many gradients a call decomposes
+ * @param rounds in which all took part; the ratio may be of more
  * @param ms milliseconds of a call, by contender
  * @param ratio the other's time over ours; null where there is no other
  * @param overlaps of the spaces that each contender found with the true ones, means over the gradients

@@ -32,8 +32,12 @@ final class SvdRun {
         contenders.python().ifPresent(python -> all.add(new LowRankContender(python)));
     }
 
-    /** Measures one item in seven rounds, three of what takes over 3 s; every singular value that was found is verified first. */
-    SvdMeasured measure(SvdItem item) throws IOException {
+    /**
+     * Measures one item in seven rounds, three of what takes over 3 s; every singular value that was found is verified first.
+     *
+     * @param decides whether what does not yet show whether it reaches what is asked takes more rounds
+     */
+    SvdMeasured measure(SvdItem item, boolean decides) throws IOException {
         if (!item.sameGradients(last)) {
             gradients = null; // not both in memory
             gradients = item.isSynthetic()
@@ -44,7 +48,7 @@ final class SvdRun {
         Map<String, SvdMeasured.Overlap> overlaps = new LinkedHashMap<>();
         List<SvdContender> prepared = new ArrayList<>();
         try {
-            PairedRun.Times times = PairedRun.inTurns(all, gradients.size(), 0, (name, ratio) -> false, c -> {
+            PairedRun.Times times = PairedRun.inTurns(all, gradients.size(), 0, (name, ratio) -> decides && item.isUndecided(ratio), c -> {
                 prepared.add(c);
                 c.prepare(gradients, item.r());
                 double ms = c.run(0, 1)[0];
@@ -66,10 +70,10 @@ final class SvdRun {
 
     private SvdMeasured measured(SvdItem item, PairedRun.Times times, Map<String, SvdMeasured.Overlap> overlaps) {
         Map<String, Interval> ms = new LinkedHashMap<>();
-        times.ms().forEach((name, values) -> ms.put(name, Interval.of(values)));
+        times.ms().keySet().forEach(name -> ms.put(name, times.of(name)));
         String other = LowRankContender.NAME;
         List<Cost> costs = ours.costs();
-        return new SvdMeasured(item, gradients.size(), times.ms().get(ours.name()).length, ms,
+        return new SvdMeasured(item, gradients.size(), ms.get(ours.name()).count(), ms,
                 ms.containsKey(other) ? times.ratio(other, ours.name()) : null, overlaps,
                 costs.stream().mapToInt(cost -> cost.certificate().products()).sum(), costs.stream().mapToInt(cost -> cost.certificate().steps()).max().orElseThrow(),
                 (int) costs.stream().filter(cost -> cost.certificate().converged()).count(),

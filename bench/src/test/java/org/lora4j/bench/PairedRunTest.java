@@ -37,6 +37,18 @@ class PairedRunTest {
         assertEquals(new Interval(1, 1, 1, most), times.ratio("never", "ours"));
         assertEquals(new Interval(1.05, 1.05, 1.05, times.rounds() + 2 * PairedRun.MORE_ROUNDS), times.ratio("near", "ours"));
         assertEquals(new Interval(2, 2, 2, times.rounds()), times.ratio("far", "ours"));
+        assertEquals(times.rounds(), times.of("near").count());
+    }
+
+    @Test
+    void aDecompositionIsUndecidedWhereTheIntervalHoldsWhatIsAsked() {
+        Interval wide = new Interval(3.5, 2.5, 4.5, 7);
+        assertTrue(new SvdItem(null, 0, 0, 8).isUndecided(wide));
+        assertTrue(new SvdItem(Spectrum.INVERSE, 4096, 4096, 8).isUndecided(wide));
+        assertFalse(new SvdItem(Spectrum.INVERSE, 4096, 4096, 8).isUndecided(new Interval(3.5, 2.5, 3.9, 7)), "4 is asked");
+        assertFalse(new SvdItem(null, 0, 0, 8).isUndecided(new Interval(3.5, 3.1, 4.5, 7)), "3 is asked");
+        assertFalse(new SvdItem(null, 0, 0, 4).isUndecided(wide), "nothing is asked of rank 4");
+        assertFalse(new SvdItem(Spectrum.GEOMETRIC, 4096, 4096, 8).isUndecided(wide), "nothing is asked of this spectrum");
     }
 
     @Test
