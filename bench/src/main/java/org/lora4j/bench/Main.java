@@ -36,7 +36,7 @@ public final class Main implements Callable<Integer> {
     private boolean quick;
     @Option(names = "--gate", description = "Compare counters, exactly, and ratios with bench/baseline/<machine class>.json; exit 1 on a regression.")
     private boolean gate;
-    @Option(names = "--svd", description = "Leading singular triplets against torch.svd_lowrank, and power steps, instead of all else; six minutes; writes bench/SVD.md and bench/target/svd.json.")
+    @Option(names = "--svd", description = "Leading singular triplets against torch.svd_lowrank, and power steps, instead of all else; eight minutes; writes bench/SVD.md and bench/target/svd.json.")
     private boolean svd;
     @Option(names = "--gradients", paramLabel = "FOLDER", description = "With --svd: a folder of files *-grads.safetensors; all their tensors are decomposed too.")
     private Path gradients;
