@@ -16,8 +16,9 @@
 /* Columns of G that are worked on at once: their Vᵀ for a group takes at most 16 KiB of a first-level cache, which another thread may share. */
 enum { PANEL = 480 };
 
-/* The most rows of G that are worked on at once, and that are copied: with more of them short rows take up to a tenth longer. */
-enum { MOST_ROWS = 48, MOST_COPIED = 24 };
+/* The most rows of G that are worked on at once, and that are copied: with more of them short rows take up to a tenth longer. Where rows are so long that
+   fewer are in the cache, so many are copied all the same: Zᵀ is read and written once for each block. */
+enum { MOST_ROWS = 48, MOST_COPIED = 24, LEAST_COPIED = 12 };
 
 /* The most groups of V's columns whose lanes are kept at once. */
 enum { TOGETHER = 16 };
@@ -25,7 +26,8 @@ enum { TOGETHER = 16 };
 /* Floating-point operations below which one thread does it all: some 10 µs. */
 enum { ALONE = 1000000 };
 
-/* Groups of V's columns that ask for lines of the next block while Y is made, where the block is copied: about half of it, so that memory is never idle. */
+/* Groups of V's columns that ask for lines of the next block while Y is made, where the block is copied: with vectors of 8 about half of it, so that memory is
+   never idle. */
 enum { ASKING_GROUPS = 2 };
 
 /* How what is read next is asked for meanwhile: what is best was found by trying. */
@@ -37,7 +39,7 @@ typedef struct {
 
 static asking asking_ahead(int64_t columns, int with_z, int copied) {
     if (is_amd()) { /* what is more than it can note is dropped */
-        return !with_z ? (asking){3, 0, 0.5} : copied ? (asking){0, 0, 0.7} : (asking){9, 1, 0.4}; /* 9 have been asked for before */
+        return !with_z ? (asking){3, 0, 0.5} : copied ? (asking){0, 0, 0.78} : (asking){9, 1, 0.4}; /* 9 have been asked for before */
     }
     return (asking){3, 0, columns > 32 ? 0.4 : 0.2}; /* many columns' Vᵀ and Zᵀ are read anew for each block */
 }
@@ -86,13 +88,13 @@ typedef struct {
     int64_t rows, row, column;
 } upcoming;
 
-/* Where so many lines of it begin that are to be asked for now, or 0 if all have been. */
+/* Where so many lines of it begin that are to be asked for now, or 0 if all have been. Where rows are apart they go on into the gap, and then begin with a row. */
 static inline uintptr_t take(upcoming *next, const step *s, int64_t lines) {
     if (next->row >= next->rows) {
         return 0;
     }
     const uintptr_t from = next->block + sizeof(float) * (next->row * s->ldg + next->column);
-    for (next->column += lines * LINE; next->column >= s->n; next->column -= s->n) {
+    for (next->column += lines * LINE; next->column >= s->n; next->column = s->ldg == s->n ? next->column - s->n : 0) {
         next->row++;
     }
     return from;
@@ -159,7 +161,8 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     s.together = s.variant->copies ? least(s.kp / s.variant->group, TOGETHER) : 1;
     s.ahead = asking_ahead(s.kp, ldz != 0, s.copies);
     const int64_t cached = (int64_t)(s.ahead.cache * (double)lora4j_second_level_cache()) / (n * (int64_t)sizeof(float));
-    const int64_t rows = least(s.copies ? MOST_COPIED : MOST_ROWS, least(cached, lora4j_product_floats() / row_floats(&s)));
+    const int64_t wanted = !s.copies ? least(cached, MOST_ROWS) : cached < LEAST_COPIED ? LEAST_COPIED : least(cached, MOST_COPIED);
+    const int64_t rows = least(wanted, lora4j_product_floats() / row_floats(&s));
     s.rows = rows < 3 ? 3 : rows / 3 * 3;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;
     s.sums = ldz ? round_up(round_up(n, s.variant->across * s.variant->vector) * s.kp, 16) : 0;

@@ -96,30 +96,33 @@ INLINE void NAME(add_panel)(const int ROWS, const int ASKED, const float *restri
     }
 }
 
-/* Three rows or fewer. Where the block is copied, now or before, single lines are asked for; else lines of each row that follows: the processor's own
-   prefetching begins anew with every panel's row. */
-#define ADD_PANEL(ROWS, ASKED, COPY) NAME(add_panel)(ROWS, ASKED, g, ldg, vt, vectors, lanes, add, ask, COPY, tile_ld);
-#define ADD_ROWS(ASKED, COPY) \
-    switch (rows) { \
-        case 1: ADD_PANEL(1, 0, COPY) break; \
-        case 2: ADD_PANEL(2, 0, COPY) break; \
-        default: \
-            if (ask == 0) { \
-                ADD_PANEL(3, 0, COPY) \
+/* The same for a block's rows, by three. With each three ASKED lines are asked for of what ASK gives, if it is not 0. */
+#define FORWARD(KIND, ASKED, COPY, ASK) \
+    static __attribute__((noinline)) TARGET void NAME(forward_##KIND)(const step *s, int64_t rows, const float *g, int64_t ldg, const float *vt, int64_t vectors, \
+                                                                      float *lanes, int add, int64_t asked, upcoming *next, float *copy, int64_t tile_ld) { \
+        (void)s, (void)next; \
+        for (; rows >= 3; rows -= 3, g += 3 * ldg, lanes += 3 * GROUP * VECTOR) { \
+            const uintptr_t ask = asked ? ASK : 0; \
+            if (ask) { \
+                NAME(add_panel)(3, ASKED, g, ldg, vt, vectors, lanes, add, ask, COPY, tile_ld); \
             } else { \
-                ADD_PANEL(3, ASKED, COPY) \
+                NAME(add_panel)(3, 0, g, ldg, vt, vectors, lanes, add, 0, COPY, tile_ld); \
             } \
+            copy += COPY ? 3 * NAME(tile) : 0; \
+        } \
+        if (rows == 2) { \
+            NAME(add_panel)(2, 0, g, ldg, vt, vectors, lanes, add, 0, COPY, tile_ld); \
+        } else if (rows == 1) { \
+            NAME(add_panel)(1, 0, g, ldg, vt, vectors, lanes, add, 0, COPY, tile_ld); \
+        } \
     }
-static __attribute__((noinline)) TARGET void NAME(forward)(int64_t rows, const float *g, int64_t ldg, const float *vt, int64_t vectors, float *lanes, int add,
-                                                           uintptr_t ask, int copies, float *copy, int64_t tile_ld) {
-    if (COPIES && copy) {
-        ADD_ROWS(1, copy)
-    } else if (COPIES && copies) {
-        ADD_ROWS(1, NULL)
-    } else {
-        ADD_ROWS(3, NULL)
-    }
-}
+#if COPIES
+/* Where the block is copied, now or before, so many lines of what follows are asked for. */
+FORWARD(copying, 1, copy, take(next, s, asked))
+FORWARD(copied, 1, NULL, take(next, s, asked))
+#endif
+/* Else lines of the rows that are so many further on: the processor's own prefetching begins anew with every panel's row. */
+FORWARD(plain, 3, NULL, (uintptr_t)g + sizeof(float) * (asked * ldg))
 
 /* Adds products of WIDTH vectors of G's rows and of a group of Y's columns to Zᵀ. For each row, ASKED lines are asked for, from next on, of rows that
    are next_ld floats apart and need not be there. */
@@ -153,25 +156,12 @@ INLINE void NAME(add_tile)(const int WIDTH, const int ASKED, int64_t rows, const
     }
 }
 
-/* The same for all groups, the first of which asks. */
-#define BACKWARD(WIDTH) \
-    static __attribute__((noinline)) TARGET void NAME(backward_##WIDTH)(int64_t rows, const float *g, int64_t ldg, const float *y, int64_t kp, float *zt, int add, \
-                                                                        int64_t asked, uintptr_t next, int64_t next_ld) { \
-        for (int64_t group = 0; group < kp; group += GROUP, asked = 0) { \
-            if (asked == 0) { \
-                NAME(add_tile)(WIDTH, 0, rows, g, ldg, y + group, kp, zt + group * ACROSS * VECTOR, add, 0, 0); \
-            } else if (asked == 1) { \
-                NAME(add_tile)(WIDTH, 1, rows, g, ldg, y + group, kp, zt + group * ACROSS * VECTOR, add, next, next_ld); \
-            } else { \
-                NAME(add_tile)(WIDTH, NAME(lines), rows, g, ldg, y + group, kp, zt + group * ACROSS * VECTOR, add, next, next_ld); \
-            } \
-        } \
+/* The same for groups of Y's columns from one on, without asking. */
+INLINE void NAME(add_groups)(const int WIDTH, int64_t group, int64_t rows, const float *g, int64_t ldg, const float *y, int64_t kp, float *zt, int add) {
+    for (; group < kp; group += GROUP) {
+        NAME(add_tile)(WIDTH, 0, rows, g, ldg, y + group, kp, zt + group * ACROSS * VECTOR, add, 0, 0);
     }
-BACKWARD(1)
-BACKWARD(2)
-#if ACROSS > 2
-BACKWARD(3)
-#endif
+}
 
 /* The elements of G's rows that are less than a vector, with zeros. */
 static TARGET void NAME(pad)(const step *s, const float *g, int64_t rows, int64_t j, float *tail) {
@@ -217,7 +207,7 @@ INLINE float *NAME(copied)(const step *s, float *copy, int64_t j) {
 }
 
 /* Y of a block's rows, for which lanes has room for some groups. */
-static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y, float *copy, upcoming *next) {
+static __attribute__((noinline)) TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y, float *copy, upcoming *next) {
     const int64_t groups = s->kp / GROUP;
     for (int64_t first = 0, end; first < groups; first = end) {
         end = least(first + s->together, groups);
@@ -228,16 +218,17 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
             const int64_t ld = whole ? s->ldg : VECTOR;
             for (int64_t group = first; group < end; group++) {
                 const float *vt = s->vt + j * s->kp + group * vectors * GROUP * VECTOR;
-                for (int64_t r = 0; r < rows; r += 3) {
-                    uintptr_t ask = 0;
-                    if (!copy && group == 0 && s->ahead.rows > 0) {
-                        ask = (uintptr_t)from + sizeof(float) * ((r + s->ahead.rows) * ld);
-                    } else if (copy && group < ASKING_GROUPS && r + 3 <= rows) {
-                        ask = take(next, s, group == 0 ? vectors / ACROSS : vectors * VECTOR / LINE);
-                    }
-                    NAME(forward)(rows - r, from + r * ld, ld, vt, vectors, lanes + ((group - first) * rows + r) * GROUP * VECTOR, j > 0, ask, copy != NULL,
-                                  group == 0 && copy ? NAME(copied)(s, copy, j) + r * NAME(tile) : NULL, NAME(tile) * s->rows);
+                float *to = lanes + (group - first) * rows * GROUP * VECTOR;
+#if COPIES
+                if (copy && group == 0) {
+                    NAME(forward_copying)(s, rows, from, ld, vt, vectors, to, j > 0, vectors / ACROSS, next, NAME(copied)(s, copy, j), NAME(tile) * s->rows);
+                    continue;
+                } else if (copy) {
+                    NAME(forward_copied)(s, rows, from, ld, vt, vectors, to, j > 0, group < ASKING_GROUPS ? vectors * VECTOR / LINE : 0, next, NULL, 0);
+                    continue;
                 }
+#endif
+                NAME(forward_plain)(s, rows, from, ld, vt, vectors, to, j > 0, group == 0 ? s->ahead.rows : 0, NULL, NULL, 0);
             }
         }
         for (int64_t group = first; group < end; group++) {
@@ -248,24 +239,35 @@ static TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, 
     }
 }
 
-/* What a block, or its copy, adds to Zᵀ. */
-static TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add, float *copy, upcoming *next) {
-    const int64_t n = copy ? s->np : s->n, ld = copy ? NAME(tile) : s->ldg;
-    for (int64_t j = 0; j < s->np; j += NAME(tile)) {
-        const uintptr_t ask = s->ahead.across ? (next->rows > 0 ? next->block + sizeof(float) * j : 0) : take(next, s, rows);
-        const int64_t ask_ld = s->ahead.across ? s->ldg : LINE, asked = ask == 0 ? 0 : s->ahead.across ? NAME(lines) : 1, whole = least((n - j) / VECTOR, ACROSS);
-        const float *from = copy ? NAME(copied)(s, copy, j) : g + j;
-        float *to = zt + j * s->kp;
-        switch (whole) {
-#if ACROSS > 2
-            case 3: NAME(backward_3)(rows, from, ld, y, s->kp, to, add, asked, ask, ask_ld); break;
-#endif
-            case 2: NAME(backward_2)(rows, from, ld, y, s->kp, to, add, asked, ask, ask_ld); break;
-            case 1: NAME(backward_1)(rows, from, ld, y, s->kp, to, add, asked, ask, ask_ld); break;
+/* What a block, or its copy, adds to Zᵀ. While the first group of a tile is worked on, what follows is asked for. */
+static __attribute__((noinline)) TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add,
+                                                            float *copy, upcoming *next) {
+    const int64_t tile = NAME(tile), kp = s->kp, n = copy ? s->np : s->n, ld = copy ? tile : s->ldg, apart = copy ? tile * s->rows : tile;
+    const int across = !COPIES && s->ahead.across;
+    const float *from = copy ? copy : g;
+    int64_t j = 0;
+    for (; j + tile <= n; j += tile, from += apart, zt += tile * kp) {
+        const uintptr_t ask = !across ? take(next, s, rows) : next->rows > 0 ? next->block + sizeof(float) * j : 0;
+        if (ask && across) {
+            NAME(add_tile)(ACROSS, NAME(lines), rows, from, ld, y, kp, zt, add, ask, s->ldg);
+        } else if (ask) {
+            NAME(add_tile)(ACROSS, 1, rows, from, ld, y, kp, zt, add, ask, LINE);
         }
-        if (whole < ACROSS && n % VECTOR != 0) {
-            NAME(backward_1)(rows, tail, VECTOR, y, s->kp, to + whole * VECTOR, add, 0, 0, 0);
+        NAME(add_groups)(ACROSS, ask ? GROUP : 0, rows, from, ld, y, kp, zt, add);
+    }
+    const int64_t whole = (n - j) / VECTOR; /* vectors of the last tile, which is less than one */
+    for (int64_t r = 0; r < next->rows && across && j < n; r++) {
+        for (int64_t i = j; i < n; i += LINE) {
+            __builtin_prefetch((const void *)(next->block + sizeof(float) * (r * s->ldg + i)), 0, 2);
         }
+    }
+    if (whole == 1) {
+        NAME(add_groups)(1, 0, rows, from, ld, y, kp, zt, add);
+    } else if (whole == 2) {
+        NAME(add_groups)(2, 0, rows, from, ld, y, kp, zt, add);
+    }
+    if (n % VECTOR != 0) {
+        NAME(add_groups)(1, 0, rows, tail, VECTOR, y, kp, zt + whole * VECTOR, add);
     }
 }
 
@@ -324,9 +326,7 @@ static TARGET void NAME(add_parts)(const step *s, int64_t from, int64_t to) {
 
 static const power_variant NAME(power) = {VECTOR, GROUP, ACROSS, COPIES, NAME(transpose_v), NAME(run), NAME(add_parts)};
 
-#undef ADD_PANEL
-#undef ADD_ROWS
-#undef BACKWARD
+#undef FORWARD
 #undef UNROLL
 #undef INLINE
 #undef NAME
