@@ -167,7 +167,7 @@ static void multiply(lora4j_team *team, const product_variant *variant, int tran
 
 void lora4j_sgemm(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                   int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
-    if (lora4j_is_thin(transpose_a, transpose_b, m, n, k)) {
+    if (lora4j_is_thin(team, transpose_a, transpose_b, m, n, k)) {
         lora4j_thin_product(team, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, d, ldd, c, ldc);
         return;
     }

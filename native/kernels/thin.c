@@ -19,6 +19,9 @@
 /* The most columns, or rows, of S; and of S in L's rows' form where its packed rows don't stay in the second-level cache. */
 enum { THIN = 48, THIN_AND_LONG = 32 };
 
+/* The same with tiles of six lines: of rows in the columns' form, of columns in the rows' form, and of rows, where L has at least MANY elements. */
+enum { ROWS_OF_SIXES = 64, MANY_COLUMNS = 64, MANY_ROWS = 128, MANY = 1 << 18 };
+
 /* Products of each sum so few that S may have any number of columns. */
 enum { FEW = 16 };
 
@@ -188,9 +191,15 @@ static int is_inner(int transpose_a, int transpose_b, int64_t m, int64_t n, int6
     return transpose_a && !transpose_b && least(m, n) <= THIN && m <= WIDE && n <= WIDE && k >= LEAST_ROWS;
 }
 
-/* Whether L·S, of n columns, is better than packing L. */
-static int is_thin(int64_t n, int64_t k) {
-    return n <= THIN_AND_LONG || (n <= THIN && k * THIN * (int64_t)sizeof(float) <= lora4j_second_level_cache() / 2);
+/* Whether L·S, of n columns, is better than packing L, of m rows. */
+static int is_thin(const thin_variant *variant, int64_t m, int64_t n, int64_t k) {
+    return n <= THIN_AND_LONG || (n <= THIN && k * THIN * (int64_t)sizeof(float) <= lora4j_second_level_cache() / 2) ||
+           (variant->fits && n <= MANY_COLUMNS && m * k >= MANY);
+}
+
+/* Whether S·L, of m rows, is better than packing L, of n columns. */
+static int is_thin_across(const thin_variant *variant, int64_t m, int64_t n, int64_t k) {
+    return m <= (!variant->fits ? THIN : n * k < MANY ? ROWS_OF_SIXES : MANY_ROWS);
 }
 
 /* A·op(B) of few products to a sum. */
@@ -198,11 +207,13 @@ static int is_merge(int transpose_a, int64_t m, int64_t n, int64_t k) {
     return !transpose_a && m >= LEAST_ROWS && k <= FEW && k * round_up(n, 16) <= lora4j_product_floats();
 }
 
-int lora4j_is_thin(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k) {
+int lora4j_is_thin(const lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k) {
+    const thin_variant *variant = CHOSEN(team, &thin);
     if (transpose_a && transpose_b) {
         return 0;
     }
-    return is_merge(transpose_a, m, n, k) || (!transpose_a && is_thin(n, k)) || (transpose_b ? is_thin(m, k) : m <= THIN) || (transpose_a && n <= THIN);
+    return is_merge(transpose_a, m, n, k) || (!transpose_a && is_thin(variant, m, n, k)) || (transpose_b ? is_thin(variant, n, m, k) : is_thin_across(variant, m, n, k)) ||
+           (transpose_a && is_thin_across(variant, n, m, k));
 }
 
 /* Packs S's share of a part: its tiles, of so many places or of lines_at_once, and in each product after product, or as many side by side as are made at once. The element of product p in
@@ -283,7 +294,7 @@ static void rows(lora4j_team *team, thin all) {
     all.tall = all.wide == 2 ? SIX : all.wide == 4 ? 3 : all.variant->group;
     all.packed = team->packed;
     const int64_t cached = lora4j_second_level_cache() / (int64_t)sizeof(float) * 5 / 8; /* with what comes of L */
-    const int64_t products = all.n > THIN ? all.k : depth(&all, least(cached, lora4j_product_floats()));
+    const int64_t products = all.k <= FEW ? all.k : depth(&all, least(cached, lora4j_product_floats()));
     while (all.k > 0) {
         thin s = next(&all, least(products, all.k));
         s.parts = s.m * s.n * s.k < ALONE ? 1 : lora4j_team_threads(team);
@@ -368,11 +379,11 @@ void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, in
         }
 #endif
         inner(team, s);
-    } else if (!transpose_a && (is_merge(transpose_a, m, n, k) || (is_thin(n, k) && !(transpose_b && m < n)))) {
+    } else if (!transpose_a && (is_merge(transpose_a, m, n, k) || (is_thin(s.variant, m, n, k) && !(transpose_b && m < n)))) {
         rows(team, s);
     } else if (transpose_b) {
         rows(team, transposed(s));
     } else {
-        columns(team, m <= THIN ? s : transposed(s));
+        columns(team, is_thin_across(s.variant, m, n, k) ? s : transposed(s));
     }
 }

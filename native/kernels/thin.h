@@ -5,7 +5,7 @@
 #include "variants.h"
 
 /* Whether C = α·op(A)·op(B) + β·D, m×n of k products, is such a product. */
-int lora4j_is_thin(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k);
+int lora4j_is_thin(const lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k);
 
 /* That product; the order of a sum's products does not depend on the threads. */
 void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,

@@ -82,6 +82,7 @@ class HostProductTest extends KernelsTest {
     @FieldSource("VARIANTS")
     void agreesWithBlasInFloat64AndGivesTheSameBitsWithAnyNumberOfThreads(String variant) {
         for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}, {8, 80, 9000}, {250, 32, 6300}, {9000, 8, 80}, {500, 700, 16}, {48, 1500, 3000}, {3, 200, 180000}, {52, 150, 700},
+            {100, 700, 470}, {127, 1001, 263}, {470, 104, 700}, {128, 513, 512}, {700, 61, 500}, {60, 530, 600}, {800, 64, 329}, // thin where L is large
             {64, 14080, 128}}) { // 8 blocks of 55 pairs of amx's tiles, all that it has room for, with two threads and a second-level cache of 2 MB
             for (Op opA : Op.values()) {
                 for (Op opB : Op.values()) {
