@@ -17,6 +17,8 @@ import org.lora4j.device.Triangle;
 final class KrylovBasis implements AutoCloseable {
     /** What a normalised vector may have in V's span for one more projection to leave nothing but rounding there. */
     private static final double APART = 0.1;
+    /** Of so many rows one is sampled before the first step: a small part of a step. */
+    private static final long SAMPLED = 32;
     /** ‖L − I‖ (Frobenius) up to which X has a condition below 1.3, and X·L⁻ᵀ is orthonormal to rounding. */
     private static final double NEAR = 0.125;
 
@@ -48,10 +50,17 @@ final class KrylovBasis implements AutoCloseable {
         }
     }
 
-    /** V₁ from the seed; false where G is zero, or the random block was orthogonal to all of it. */
-    boolean start(long seed) {
+    /**
+     * V₁ from the seed; false where G is zero, or the random block was orthogonal to all of it.
+     *
+     * @param sampled whether Ω is made of some rows of G too
+     */
+    boolean start(long seed, boolean sampled) {
         Matrix first = v.columns(0, block);
         device.uniform(seed, first);
+        if (sampled) {
+            addSample(seed, first);
+        }
         norm2 = device.powerStepAndNorm(g, first, y.columns(0, block), r);
         products += 2;
         if (!inRange(device.largest(r))) {
@@ -66,6 +75,25 @@ final class KrylovBasis implements AutoCloseable {
             orthonormal = orthonormalise(first);
         }
         return orthonormal;
+    }
+
+    /**
+     * Adds to Ω random sums of neighbouring rows of G, as large as Ω itself: they lean towards the leading right vectors as if half a step had
+     * been made. What those rows have nothing of is in Ω's random numbers as before, and found a little later than without.
+     */
+    private void addSample(long seed, Matrix omega) {
+        long count = Math.ceilDiv(g.rows(), SAMPLED);
+        long from = new Random(seed).nextLong(g.rows() - count + 1);
+        Matrix rows = g.rows(from, from + count);
+        try (Matrix weights = device.temporaryUnset(type, count, block)) {
+            device.uniform(seed, weights);
+            device.gemm(1, rows, Op.TRANSPOSE, weights, Op.NONE, 0, r);
+            double scale = Math.sqrt(device.dot(omega, omega) / device.dot(r, r));
+            if (inRange(scale)) {
+                device.scale(scale, weights);
+                device.gemm(1, rows, Op.TRANSPOSE, weights, Op.NONE, 1, omega);
+            }
+        }
     }
 
     /** Whether GᵀG·Ω is far enough from over- and underflow for products of such numbers. */

@@ -178,6 +178,36 @@ class BlockKrylovSvdTest extends DeviceTest {
         }
     }
 
+    /**
+     * Each row has one element, and the few rows of a sample are seldom those of the leading ones, which then are in the random numbers alone. A
+     * vector that is missed takes 1/k from ‖VᵀV*‖²/k; what residuals of this size allow is far less (Wedin 1972: sin Θ ≤ ‖R‖/gap).
+     */
+    @ParameterizedTest
+    @MethodSource(Types.FULL)
+    void whatTheSampledRowsHaveNothingOfIsFoundToo(DataType type) {
+        int n = 700;
+        int k = 16;
+        double gap = 1.0 / k - 1.0 / (k + 1);
+        int[] places = new Random(3).ints(0, n).distinct().limit(n).toArray();
+        Reference diagonal = Reference.zeros(n, n);
+        for (int i = 0; i < n; i++) {
+            diagonal.data()[places[i] * n + i] = 1.0 / (i + 1);
+        }
+        try (Matrix g = diagonal.on(device, type)) {
+            for (int seed = 0; seed < 40; seed++) {
+                try (SingularTriplets t = new BlockKrylovSvd().top(g, k, seed)) {
+                    assertTrue(t.certificate().steps() > 0 && t.certificate().converged(), "seed " + seed);
+                    double residuals2 = 0;
+                    for (double residual : t.certificate().residuals()) {
+                        residuals2 += residual * residual;
+                    }
+                    double overlap = Math.pow(Reference.of(t.vt()).columns(0, k).norm(), 2) / k; // vᵢ = eᵢ
+                    assertEquals(1, overlap, residuals2 / (gap * gap) / k + 8 * Math.sqrt(n) * type.unitRoundoff(), "seed " + seed);
+                }
+            }
+        }
+    }
+
     /** As many as a LoRA-GA start of rank 64 asks for, and a spectrum that falls slowly. */
     @ParameterizedTest
     @MethodSource(Types.FULL)
