@@ -120,7 +120,7 @@ AMX_INLINE __m512i pack_tile(const __m512 even[SIDE], const __m512 odd[SIDE], ch
 }
 
 /* Packs a chunk of at most two tiles' rows of A, from a on: a tile's row has the elements p and p + 16 of A's row in turns. */
-static AMX_TARGET __m512i pack_rows(const float *a, int64_t lda, int transpose, int64_t rows, int64_t depth, char *to, __m512i largest) {
+static __attribute__((unused)) AMX_TARGET __m512i pack_rows(const float *a, int64_t lda, int transpose, int64_t rows, int64_t depth, char *to, __m512i largest) {
     for (int64_t r = 0; r < rows; r += SIDE, to += TILE_BYTES) {
         __m512 even[SIDE], odd[SIDE];
         const float *from = a + r * (transpose ? 1 : lda);
@@ -132,7 +132,7 @@ static AMX_TARGET __m512i pack_rows(const float *a, int64_t lda, int transpose, 
 }
 
 /* The same of B's columns: a tile's row has the elements of B's rows p and p + 16 in turns. */
-static AMX_TARGET __m512i pack_columns(const float *b, int64_t ldb, int transpose, int64_t columns, int64_t depth, char *to, __m512i largest) {
+static __attribute__((unused)) AMX_TARGET __m512i pack_columns(const float *b, int64_t ldb, int transpose, int64_t columns, int64_t depth, char *to, __m512i largest) {
     for (int64_t j = 0; j < columns; j += SIDE, to += TILE_BYTES) {
         __m512 even[SIDE], odd[SIDE];
         const float *from = b + j * (transpose ? ldb : 1);

@@ -208,6 +208,7 @@ INLINE float *NAME(copied)(const step *s, float *copy, int64_t j) {
 
 /* Y of a block's rows, for which lanes has room for some groups. */
 static __attribute__((noinline)) TARGET void NAME(rows_of_y)(const step *s, const float *g, int64_t rows, const float *tail, float *lanes, float *y, float *copy, upcoming *next) {
+    (void)copy, (void)next;
     const int64_t groups = s->kp / GROUP;
     for (int64_t first = 0, end; first < groups; first = end) {
         end = least(first + s->together, groups);

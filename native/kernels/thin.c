@@ -25,6 +25,10 @@ enum { ROWS_OF_SIXES = 64, MANY_COLUMNS = 64, MANY_ROWS = 128, MANY = 1 << 18 };
 /* Products of each sum so few that S may have any number of columns. */
 enum { FEW = 16 };
 
+/* With AMX, in the columns' form: the least and most rows of S, the least of L's sides, and L's elements from which it is worth it. In the rows' form AVX-512
+   multiplies 48 columns as fast as memory gives L, and with more AMX gains nothing over packing L. */
+enum { LEAST_ROWS_OF_TILES = 9, MOST_ROWS_OF_TILES = 128, LEAST_SIDE_OF_TILES = 128, MANY_FOR_TILES = 1 << 20 };
+
 /* The most columns of the wider matrix of AᵀB for which its rows are divided. */
 enum { WIDE = 256 };
 
@@ -191,6 +195,16 @@ static int is_inner(int transpose_a, int transpose_b, int64_t m, int64_t n, int6
     return transpose_a && !transpose_b && least(m, n) <= THIN && m <= WIDE && n <= WIDE && k >= LEAST_ROWS;
 }
 
+/* Whether S·L is AMX's. */
+static int tiles_serve(const lora4j_team *team, int64_t m, int64_t n, int64_t k) {
+#if defined(LORA4J_AMX)
+    return !strcmp(team->variant, "amx") && m >= LEAST_ROWS_OF_TILES && m <= MOST_ROWS_OF_TILES && least(n, k) >= LEAST_SIDE_OF_TILES && n * k >= MANY_FOR_TILES;
+#else
+    (void)team, (void)m, (void)n, (void)k;
+    return 0;
+#endif
+}
+
 /* Whether L·S, of n columns, is better than packing L, of m rows. */
 static int is_thin(const thin_variant *variant, int64_t m, int64_t n, int64_t k) {
     return n <= THIN_AND_LONG || (n <= THIN && k * THIN * (int64_t)sizeof(float) <= lora4j_second_level_cache() / 2) ||
@@ -198,8 +212,8 @@ static int is_thin(const thin_variant *variant, int64_t m, int64_t n, int64_t k)
 }
 
 /* Whether S·L, of m rows, is better than packing L, of n columns. */
-static int is_thin_across(const thin_variant *variant, int64_t m, int64_t n, int64_t k) {
-    return m <= (!variant->fits ? THIN : n * k < MANY ? ROWS_OF_SIXES : MANY_ROWS);
+static int is_thin_across(const lora4j_team *team, int64_t m, int64_t n, int64_t k) {
+    return m <= (!CHOSEN(team, &thin)->fits ? THIN : n * k < MANY ? ROWS_OF_SIXES : MANY_ROWS) || tiles_serve(team, m, n, k);
 }
 
 /* A·op(B) of few products to a sum. */
@@ -212,8 +226,8 @@ int lora4j_is_thin(const lora4j_team *team, int transpose_a, int transpose_b, in
     if (transpose_a && transpose_b) {
         return 0;
     }
-    return is_merge(transpose_a, m, n, k) || (!transpose_a && is_thin(variant, m, n, k)) || (transpose_b ? is_thin(variant, n, m, k) : is_thin_across(variant, m, n, k)) ||
-           (transpose_a && is_thin_across(variant, n, m, k));
+    return is_merge(transpose_a, m, n, k) || (!transpose_a && is_thin(variant, m, n, k)) || (transpose_b ? is_thin(variant, n, m, k) : is_thin_across(team, m, n, k)) ||
+           (transpose_a && is_thin_across(team, n, m, k));
 }
 
 /* Packs S's share of a part: its tiles, of so many places or of lines_at_once, and in each product after product, or as many side by side as are made at once. The element of product p in
@@ -364,6 +378,10 @@ static thin transposed(thin s) {
     return s;
 }
 
+#if defined(LORA4J_AMX)
+#include "thin_amx.h"
+#endif
+
 void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                          int64_t lda, const float *b, int64_t ldb, float beta, const float *d, int64_t ldd, float *c, int64_t ldc) {
     thin s = {.variant = CHOSEN(team, &thin), .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a, .b = b, .d = beta == 0 ? c : d, .c = c, /* without β, D need not be there */
@@ -384,6 +402,13 @@ void lora4j_thin_product(lora4j_team *team, int transpose_a, int transpose_b, in
     } else if (transpose_b) {
         rows(team, transposed(s));
     } else {
-        columns(team, is_thin_across(s.variant, m, n, k) ? s : transposed(s));
+        s = is_thin_across(team, m, n, k) ? s : transposed(s);
+#if defined(LORA4J_AMX)
+        if (tiles_serve(team, s.m, s.n, s.k)) {
+            columns_by_tiles(team, s);
+            return;
+        }
+#endif
+        columns(team, s);
     }
 }

@@ -146,6 +146,47 @@ class HostProductExactTest extends KernelsTest {
         assertBadOnly(kernels, a, b, Op.NONE, Op.NONE, -1, 89);
     }
 
+    /**
+     * Few rows beside many elements, of numbers that tiles of bfloat16 don't multiply: all of them, or those of some columns, before which and after which tiles
+     * do; with several pieces of a sum, or slices of columns, for which that is found out one after the other.
+     */
+    @ParameterizedTest
+    @FieldSource("VARIANTS")
+    void numbersThatTilesDontTakeInAThinProduct(String variant) {
+        HostKernels kernels = open(variant, 2);
+        for (int[] s : new int[][] {{16, 1030, 1040}, {128, 150, 7000}, {100, 3100, 340}}) {
+            int n = s[1];
+            int k = s[2];
+            Reference a = Reference.random(s[0], k, TYPE, random);
+            for (int[] columns : new int[][] {{0, n}, {5, 6}, {n - 1, n}}) {
+                for (double scale : new double[] {0x1p-110, 0x1p126}) {
+                    if (scale < 1 && columns[1] - columns[0] < n) {
+                        continue; // small ones beside others may be lost: singleProductsAreThoseOfFloats has the bound
+                    }
+                    Reference b = Reference.random(k, n, TYPE, random);
+                    for (int p = 0; p < k; p++) {
+                        for (int j = columns[0]; j < columns[1]; j++) {
+                            b.data()[p * n + j] = p < k / 2 && columns[0] > 0 ? 0 : b.at(p, j) * scale / k;
+                        }
+                    }
+                    Reference c = Reference.random(s[0], n, TYPE, random);
+                    Matrix dc = c.on(device, TYPE);
+                    double beta = scale < 1 ? 0 : 0.5; // beside C, numbers that got lost would not show
+                    multiply(kernels, s[0], n, k, 1, a.on(device, TYPE), Op.NONE, b.on(device, TYPE), Op.NONE, beta, dc);
+                    a.times(b).plus(beta, c).assertClose(variant + " " + s[0] + "×" + n + "×" + k + " " + scale + " from column " + columns[0], Reference.of(dc), TYPE, k + 2,
+                            a.magnitudes().times(b.magnitudes()).plus(beta, c.magnitudes()));
+                }
+            }
+            Reference b = Reference.random(k, n, TYPE, random);
+            b.data()[(k - 1) * n + n - 1] = Double.POSITIVE_INFINITY;
+            assertBadOnly(kernels, a, b, Op.NONE, Op.NONE, -1, n - 1);
+            assertBadOnly(kernels, a, b, Op.TRANSPOSE, Op.NONE, -1, n - 1);
+            b.data()[(k - 1) * n + n - 1] = 1;
+            a.data()[7 * k] = Double.NaN;
+            assertBadOnly(kernels, a, b, Op.NONE, Op.NONE, 7, -1);
+        }
+    }
+
     private void assertBadOnly(HostKernels kernels, Reference a, Reference b, Op opA, Op opB, int row, int column) {
         Matrix c = device.allocate(TYPE, a.rows(), b.cols());
         Matrix da = (opA == Op.NONE ? a : a.transpose()).on(device, TYPE);

@@ -83,6 +83,8 @@ class HostProductTest extends KernelsTest {
     void agreesWithBlasInFloat64AndGivesTheSameBitsWithAnyNumberOfThreads(String variant) {
         for (int[] s : new int[][] {{700, 801, 900}, {33, 3000, 1200}, {2500, 17, 700}, {16, 2100, 520}, {8, 80, 9000}, {250, 32, 6300}, {9000, 8, 80}, {500, 700, 16}, {48, 1500, 3000}, {3, 200, 180000}, {52, 150, 700},
             {100, 700, 470}, {127, 1001, 263}, {470, 104, 700}, {128, 513, 512}, {700, 61, 500}, {60, 530, 600}, {800, 64, 329}, // thin where L is large
+            // rows that amx's tiles multiply as L lies there: with one tile, a pair, four pairs; S in two pieces, C in slices
+            {9, 1030, 1027}, {33, 1025, 1100}, {128, 500, 2100}, {100, 3100, 340}, {10, 12100, 130},
             {64, 14080, 128}}) { // 8 blocks of 55 pairs of amx's tiles, all that it has room for, with two threads and a second-level cache of 2 MB
             for (Op opA : Op.values()) {
                 for (Op opB : Op.values()) {
@@ -129,16 +131,21 @@ class HostProductTest extends KernelsTest {
     /** Else what is tested here would be AVX-512. */
     @Test
     void largeProductsAreMadeByTiles() {
-        HostKernels tiles = open("amx", 1);
-        HostKernels vectors = open("avx512", 1);
         for (int m : new int[] {63, 64}) {
-            Matrix a = random(m, 128);
-            Matrix b = random(128, 64);
-            Matrix c = device.allocate(TYPE, m, 64);
-            Matrix d = device.allocate(TYPE, m, 64);
-            multiply(tiles, m, 64, 128, 1, a, Op.NONE, b, Op.NONE, 0, c);
-            multiply(vectors, m, 64, 128, 1, a, Op.NONE, b, Op.NONE, 0, d);
-            assertEquals(m < 64, Arrays.equals(c.read(), d.read()), "the same bits with " + m + " rows");
+            assertEquals(m < 64, givesTheBitsOfAvx512(m, 64, 128), m + " rows");
         }
+        for (int m : new int[] {8, 9}) {
+            assertEquals(m < 9, givesTheBitsOfAvx512(m, 1024, 1024), m + " rows beside many elements");
+        }
+    }
+
+    private boolean givesTheBitsOfAvx512(int m, int n, int k) {
+        Matrix a = random(m, k);
+        Matrix b = random(k, n);
+        Matrix c = device.allocate(TYPE, m, n);
+        Matrix d = device.allocate(TYPE, m, n);
+        multiply(open("amx", 1), m, n, k, 1, a, Op.NONE, b, Op.NONE, 0, c);
+        multiply(open("avx512", 1), m, n, k, 1, a, Op.NONE, b, Op.NONE, 0, d);
+        return Arrays.equals(c.read(), d.read());
     }
 }
