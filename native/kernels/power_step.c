@@ -17,8 +17,8 @@
 enum { PANEL = 480 };
 
 /* The most rows of G that are worked on at once, and that are copied: with more of them short rows take up to a tenth longer. Where rows are so long that
-   fewer are in the cache, so many are copied all the same: Zᵀ is read and written once for each block. */
-enum { MOST_ROWS = 48, MOST_COPIED = 24, LEAST_COPIED = 12 };
+   fewer are in the cache, the least are worked on at once all the same: Zᵀ is read and written once for each block. */
+enum { MOST_ROWS = 48, MOST_COPIED = 24, LEAST_ROWS = 12 };
 
 /* The most groups of V's columns whose lanes are kept at once. */
 enum { TOGETHER = 16 };
@@ -30,18 +30,21 @@ enum { ALONE = 1000000 };
    never idle. */
 enum { ASKING_GROUPS = 2 };
 
-/* How what is read next is asked for meanwhile: what is best was found by trying. */
+/* How what is read next is asked for meanwhile, where the block is not copied: what is best was found by trying. */
 typedef struct {
-    int64_t rows;   /* this many rows after those of a tile, while Y is made without a copy */
-    int across;     /* while Z is made: all of the next block, in the order of the work; or line after line of what is not asked for yet */
-    double cache;   /* the part of the second-level cache that a block takes; its copy takes as much */
+    int64_t rows;   /* this many rows after those of a tile, while Y is made */
+    int lines;      /* while Z is made: so many lines of each of the next block's rows with each tile, which has three of a row of its own */
+    double cache;   /* the part of the second-level cache that a block takes; a copy takes as much */
+    int64_t least;  /* rows of a block */
 } asking;
 
 static asking asking_ahead(int64_t columns, int with_z, int copied) {
+    const double many = columns > 32 ? 0.4 : 0.2; /* many columns' Vᵀ and Zᵀ are read anew for each block */
     if (is_amd()) { /* what is more than it can note is dropped */
-        return !with_z ? (asking){3, 0, 0.5} : copied ? (asking){0, 0, 0.78} : (asking){9, 1, 0.4}; /* 9 have been asked for before */
+        return !with_z ? (asking){3, 0, 0.5, 3} : copied ? (asking){0, 0, 0.78, LEAST_ROWS} : (asking){9, 3, 0.4, 3}; /* 9 have been asked for before */
     }
-    return (asking){3, 0, columns > 32 ? 0.4 : 0.2}; /* many columns' Vᵀ and Zᵀ are read anew for each block */
+    /* Its own prefetching is ahead in few rows that are asked for side by side, and does the third line while Y is made. */
+    return !with_z ? (asking){3, 0, many, 3} : copied ? (asking){0, 0, many, LEAST_ROWS} : (asking){3, 2, columns > 32 ? many : 0.1, 9};
 }
 
 typedef struct step step;
@@ -161,7 +164,7 @@ static step plan(const lora4j_team *team, int64_t m, int64_t n, int64_t k, int64
     s.together = s.variant->copies ? least(s.kp / s.variant->group, TOGETHER) : 1;
     s.ahead = asking_ahead(s.kp, ldz != 0, s.copies);
     const int64_t cached = (int64_t)(s.ahead.cache * (double)lora4j_second_level_cache()) / (n * (int64_t)sizeof(float));
-    const int64_t wanted = !s.copies ? least(cached, MOST_ROWS) : cached < LEAST_COPIED ? LEAST_COPIED : least(cached, MOST_COPIED);
+    const int64_t wanted = cached < s.ahead.least ? s.ahead.least : least(cached, s.copies ? MOST_COPIED : MOST_ROWS);
     const int64_t rows = least(wanted, lora4j_product_floats() / row_floats(&s));
     s.rows = rows < 3 ? 3 : rows / 3 * 3;
     s.vt_in_z = ldz == k && s.kp == k && s.np == n;

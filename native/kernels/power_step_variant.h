@@ -244,20 +244,27 @@ static __attribute__((noinline)) TARGET void NAME(rows_of_y)(const step *s, cons
 static __attribute__((noinline)) TARGET void NAME(add_to_z)(const step *s, const float *g, int64_t rows, const float *tail, const float *y, float *zt, int add,
                                                             float *copy, upcoming *next) {
     const int64_t tile = NAME(tile), kp = s->kp, n = copy ? s->np : s->n, ld = copy ? tile : s->ldg, apart = copy ? tile * s->rows : tile;
-    const int across = !COPIES && s->ahead.across;
     const float *from = copy ? copy : g;
     int64_t j = 0;
     for (; j + tile <= n; j += tile, from += apart, zt += tile * kp) {
-        const uintptr_t ask = !across ? take(next, s, rows) : next->rows > 0 ? next->block + sizeof(float) * j : 0;
-        if (ask && across) {
-            NAME(add_tile)(ACROSS, NAME(lines), rows, from, ld, y, kp, zt, add, ask, s->ldg);
-        } else if (ask) {
+#if COPIES
+        const uintptr_t ask = take(next, s, rows);
+        if (ask) {
             NAME(add_tile)(ACROSS, 1, rows, from, ld, y, kp, zt, add, ask, LINE);
         }
+#else
+        const int lines = next->rows > 0 ? s->ahead.lines : 0;
+        const uintptr_t ask = lines > 0 ? next->block + sizeof(float) * (j / tile * lines * LINE) : 0;
+        if (lines == NAME(lines)) {
+            NAME(add_tile)(ACROSS, NAME(lines), rows, from, ld, y, kp, zt, add, ask, s->ldg);
+        } else if (lines > 0) {
+            NAME(add_tile)(ACROSS, NAME(lines) - 1, rows, from, ld, y, kp, zt, add, ask, s->ldg);
+        }
+#endif
         NAME(add_groups)(ACROSS, ask ? GROUP : 0, rows, from, ld, y, kp, zt, add);
     }
     const int64_t whole = (n - j) / VECTOR; /* vectors of the last tile, which is less than one */
-    for (int64_t r = 0; r < next->rows && across && j < n; r++) {
+    for (int64_t r = 0; !COPIES && s->ahead.lines == NAME(lines) && r < next->rows && j < n; r++) {
         for (int64_t i = j; i < n; i += LINE) {
             __builtin_prefetch((const void *)(next->block + sizeof(float) * (r * s->ldg + i)), 0, 2);
         }
