@@ -114,7 +114,7 @@ final class SvdReport extends Page {
         line("");
         line("*Power step* is Y = G·V and Z = Gᵀ·Y for k vectors, G read once. The limit is the larger of operations over a square product's rate and bytes "
                 + "over the rate of reading memory, each matrix read or written once; these took turns with the kernel, and the rates are those of the same rounds. The Gs that the calls go round are twice as large as the last-level cache, which may still hold some of one. "
-                + "At least %.0f %% of the limit is asked; *limit ms* is that share of this library's ms.", Item.LEAST_KERNEL_PERCENT);
+                + "At least %.0f %% of the limit is asked; *limit ms* is this library's ms times *of limit*.", Item.LEAST_KERNEL_PERCENT);
         line("");
         line("| kernel | m | n | k | rounds | ms | GFLOP/s | GB/s | limit ms | of limit | bound by |");
         line("|---|---|---|---|---|---|---|---|---|---|---|");
